@@ -1,0 +1,1 @@
+"""Vision systems in one package."""

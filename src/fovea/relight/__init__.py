@@ -1,0 +1,1 @@
+"""Posed photographs to geometry, materials and light."""

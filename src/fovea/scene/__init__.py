@@ -1,0 +1,1 @@
+"""Cameras, Gaussians, images and their files: what the rooms share about space."""

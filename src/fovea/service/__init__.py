@@ -1,0 +1,1 @@
+"""Every stage behind an address. A job is a run."""

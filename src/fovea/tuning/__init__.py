@@ -1,0 +1,1 @@
+"""Search over any stage: a study file in, the best recipe out."""

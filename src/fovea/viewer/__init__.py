@@ -1,0 +1,1 @@
+"""The page: static files that read a scene or a run folder."""
