@@ -1,0 +1,23 @@
+"""Where tests find reference answers and real data."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Path:
+    """The folder of reference answers; another set of the same shape can be named by FOVEA_GOLDENS."""
+    return Path(os.environ.get("FOVEA_GOLDENS", ROOT / "tests" / "goldens"))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real recordings and photographs, which the repository does not carry."""
+    folder = Path(os.environ.get("FOVEA_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the real data sets: no folder {folder}. Set FOVEA_DATA to have them used.")
+    return folder
