@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def goldens() -> Path:
-    """The folder of reference answers; another set of the same shape can be named by FOVEA_GOLDENS."""
+    """The folder of reference answers; FOVEA_GOLDENS names another set of the same shape."""
     return Path(os.environ.get("FOVEA_GOLDENS", ROOT / "tests" / "goldens"))
 
 
@@ -19,5 +19,5 @@ def data_folder() -> Path:
     """The folder of real recordings and photographs, which the repository does not carry."""
     folder = Path(os.environ.get("FOVEA_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"needs the real data sets: no folder {folder}. Set FOVEA_DATA to have them used.")
+        pytest.skip(f"needs the real data sets: no folder {folder}. Name it by FOVEA_DATA.")
     return folder

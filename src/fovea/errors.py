@@ -10,8 +10,9 @@
         ├── BusyError               75   somebody else holds it now; the same call works later
         └── StoppedError           130   it was asked to stop, and has saved what it had
 
-A message says what was wanted, what was found with the value, where, and what to do next. The command
-line prints it as its sentence and leaves with the number above; the service sends it as a problem body.
+A message says what was wanted, what was found with the value, where, and what to do next. The
+command line prints it as its sentence and leaves with the number above; the service sends it as a
+problem body.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Numbers that say how good something is; each accumulates, then says one value with a direction."""
+"""Numbers that say how good something is; each accumulates, then says one value."""

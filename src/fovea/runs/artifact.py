@@ -1,7 +1,7 @@
 """Artifacts: files and folders of a declared kind, by which stages meet.
 
-A kind is a word and a look at the outside of a file: whether it is a file or a folder and how its name
-ends. What is inside is checked by the room that reads it.
+A kind is a word and a look at the outside of a file: whether it is a file or a folder and how its
+name ends. What is inside is checked by the room that reads it.
 """
 
 from __future__ import annotations
