@@ -64,6 +64,7 @@ KINDS: dict[str, Kind] = {}
 for _kind in (
     Kind("capture", "posed photographs", (".json",), is_folder=True),
     Kind("gaussians", "a Gaussian scene", (".ply", ".spz")),
+    Kind("cameras", "camera positions and a path", (".json",)),
     Kind("scores", "scores", (".json",)),
     Kind("video", "a video", (".mp4", ".webm", ".gif")),
     Kind("images", "a folder of images", is_folder=True),
