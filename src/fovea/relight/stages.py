@@ -1,7 +1,7 @@
-"""The stages of the room `relight`, declared: photographs with poses become a scene, scores and a film.
+"""The stages of the room `relight`, declared: posed photographs become a scene, scores and a film.
 
-Only declarations stand here, so that help and schemas cost no torch. Schedules are written as fractions of
-`iterations`: that one number may be turned and the rest follows. At 30000 they are those of the paper.
+Only declarations stand here, so that help and schemas cost no torch. Schedules are written as
+fractions of `iterations`: that one number may be turned and the rest follows.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class CaptureConfig(Config):
 
     resolution: int = setting(
         0,
-        "divide the photographs' size by 1, 2, 4 or 8; any larger number is the width in px; -1 keeps up"
-        " to 1600 px; 0 takes the first of 1, 2, 4, 8 that brings the longer side to 512 px",
+        "divide the photographs' size by 1, 2, 4 or 8; any larger number is the width in px; -1"
+        " keeps up to 1600 px; 0 is the first of 1, 2, 4, 8 that brings the longer side to 512 px",
         ge=-1,
     )
     hold_out: int = setting(
@@ -34,8 +34,8 @@ class StartConfig(Config):
 
     points: Literal["auto", "file", "triangulate", "random"] = setting(
         "auto",
-        "the capture's own points, points triangulated from the photographs, or random ones; auto takes"
-        " the first that can be had",
+        "the capture's own points, points triangulated from the photographs, or random ones;"
+        " auto takes the first that can be had",
     )
     count: int = setting(20_000, "number of random points", ge=10, tunable=(5_000, 100_000))
     opacity: float = setting(0.1, "opacity of a Gaussian at the start", gt=0, lt=1)

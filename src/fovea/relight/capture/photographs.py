@@ -1,0 +1,108 @@
+"""The pixels of a capture's views: decoded, undistorted and brought to the size of the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from fovea.errors import DataError
+from fovea.relight.capture.views import View
+from fovea.scene.camera import Camera
+from fovea.scene.image import read_image, resize, to_uint8
+
+LONGEST_PX = 512
+REFERENCE_WIDTH_PX = 1600
+SHAPE_TOLERANCE = 0.02
+"""How far a photograph's width / height may be from its camera's; rounding a small size takes that
+much."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A view's pixels and the pinhole camera that would have taken exactly these."""
+
+    camera: Camera
+    pixels: UInt8[Tensor, "h w c"]
+    """sRGB and, where the photograph is cut out, straight alpha."""
+
+    @property
+    def is_cut_out(self) -> bool:
+        """Whether it has an alpha channel that is used."""
+        return self.pixels.shape[-1] == 4
+
+    def over(self, background: Float[Tensor, " 3"]) -> Float[Tensor, "h w 3"]:
+        """The photograph before a background, in 0..1."""
+        values = self.pixels.to(torch.float32).div_(255)
+        if not self.is_cut_out:
+            return values
+        return torch.lerp(background.to(values), values[..., :3], values[..., 3:])
+
+    @cached_property
+    def half(self) -> Photograph:
+        """The same at half the size."""
+        height, width = self.camera.height // 2, self.camera.width // 2
+        values = self.pixels.numpy().astype(np.float32) / 255
+        small = resize(values, height=height, width=width, filter="area")
+        return Photograph(
+            self.camera.resized(height=height, width=width), torch.from_numpy(to_uint8(small))
+        )
+
+
+def scaled_size(*, width: int, height: int, resolution: int) -> tuple[int, int]:
+    """The size (width, height) in px that a photograph is brought to.
+
+    1, 2, 4 and 8 divide, -1 keeps up to 1600 px of width, 0 takes the first divisor that brings the
+    longer side to 512 px (8 at most), and any other number is the width wanted.
+    """
+    if resolution == 0:
+        fitting = (n for n in (1, 2, 4, 8) if max(width, height) / n <= LONGEST_PX)
+        resolution = next(fitting, 8)
+    if resolution in (1, 2, 4, 8):
+        return round(width / resolution), round(height / resolution)
+    if resolution == -1:
+        resolution = min(width, REFERENCE_WIDTH_PX)
+    scale = width / resolution
+    return int(width / scale), int(height / scale)
+
+
+def load(view: View, resolution: int = 1) -> Photograph:
+    """Decode a view's photograph at the wanted resolution, undistorted, with its mask as alpha.
+
+    Raises:
+        ArtifactError: there is no such file.
+        DataError: it is not a picture, or its shape does not fit the camera's.
+    """
+    values = _decode(view)
+    height, width = values.shape[:2]
+    width, height = scaled_size(width=width, height=height, resolution=resolution)
+    values = resize(values, height=height, width=width, filter="area")
+    camera = view.camera.resized(height=height, width=width)
+    if camera.distortion is not None:
+        from fovea.scene.distortion import undistort
+
+        values, camera = undistort(values, camera)
+    return Photograph(camera, torch.from_numpy(to_uint8(values)))
+
+
+def _decode(view: View) -> Float[np.ndarray, "h w c"]:
+    """The photograph as stored, with alpha only where it is used, checked against its camera."""
+    values = read_image(view.image)
+    height, width = values.shape[:2]
+    expected = view.camera.width / view.camera.height
+    if abs(width / height / expected - 1) > SHAPE_TOLERANCE:
+        raise DataError(
+            f"{view.image} has {width}x{height} px, and its camera {view.camera.width}x"
+            f"{view.camera.height} (width x height), another shape. Is it turned or cropped? Put"
+            " the photograph there that the poses were made from."
+        )
+    if view.mask is not None:
+        mask = resize(read_image(view.mask)[..., :1], height=height, width=width, filter="area")
+        values = np.concatenate([values[..., :3], mask], axis=-1)
+    if values.shape[-1] == 4 and values[..., 3].min() == 1:
+        values = values[..., :3]
+    return values

@@ -1,0 +1,180 @@
+"""Captures whose poses stand in `transforms*.json`, as many programs write them.
+
+NeRF-synthetic, TensoIR, instant-ngp and nerfstudio: they are one family. A file holds `frames` with
+`file_path` and a camera-to-world `transform_matrix` in Blender's axes, and the lens as
+`camera_angle_x` or as `fl_x fl_y cx cy k1 k2 p1 p2 w h`, for all frames or in each. Two files,
+`transforms_train.json` and `transforms_test.json`, are a split; one is all. TensoIR folders without
+them hold a `metadata.json` beside each photograph.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.views import (
+    Capture,
+    Split,
+    View,
+    hold_out_every,
+    lens_distortion,
+)
+from fovea.scene.camera import Camera
+
+Document = dict[str, Any]
+ENDINGS = ("", ".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif")
+
+
+def read_split(folder: Path, *, hold_out: int) -> Capture:
+    """Read `transforms_train.json` and, where it is there, `transforms_test.json`.
+
+    Without a test file every `hold_out`-th view is for testing; with it and `hold_out` 0 its views
+    join the training views.
+    """
+    train, absent = _views(folder / "transforms_train.json", "train")
+    test_file = folder / "transforms_test.json"
+    if not test_file.is_file():
+        return Capture(folder, hold_out_every(train, hold_out), absent=absent)
+    test, more = _views(test_file, "test" if hold_out else "train")
+    return Capture(folder, (*train, *test), absent=absent + more)
+
+
+def read_single(path: Path, *, hold_out: int) -> Capture:
+    """Read one `transforms.json`; its views are ordered by the photographs' paths."""
+    views, absent = _views(path, "train")
+    views = sorted(views, key=lambda view: view.image.as_posix())
+    return Capture(path.parent, hold_out_every(views, hold_out), absent=absent)
+
+
+def read_tensoir(folder: Path, *, hold_out: int) -> Capture:
+    """Read a TensoIR scene from the `metadata.json` of its folders, `train_000` and so on."""
+    views: list[View] = []
+    absent: list[str] = []
+    for path in sorted(folder.glob("*_[0-9]*/metadata.json")):
+        about = _read_json(path)
+        frame_name = path.parent.name
+        image = path.parent / "rgba.png"
+        if not image.is_file():
+            absent.append(frame_name)
+            continue
+        matrix = about.get("cam_transform_mat", "")
+        numbers = [float(word) for word in str(matrix).split(",") if word.strip()]
+        if len(numbers) != 16 or not about.get("cam_angle_x"):
+            raise DataError(
+                f"{path} needs cam_angle_x and 16 numbers in cam_transform_mat; it holds"
+                f" {about.get('cam_angle_x')} and {len(numbers)}."
+            )
+        rows = [numbers[row : row + 4] for row in range(0, 16, 4)]
+        split: Split = "test" if frame_name.startswith("test") and hold_out else "train"
+        lens = {"camera_angle_x": about["cam_angle_x"]}
+        camera = _camera(lens, rows, name=frame_name, image=image, where=str(path))
+        views.append(View(frame_name, camera, image, split, truth=_truth(image)))
+    return Capture(folder, tuple(views), absent=tuple(absent))
+
+
+def _views(path: Path, split: Split) -> tuple[tuple[View, ...], tuple[str, ...]]:
+    document = _read_json(path)
+    frames = document.get("frames")
+    if not isinstance(frames, list):
+        raise DataError(
+            f"{path} needs a list 'frames'; it holds {', '.join(document) or 'nothing'}."
+        )
+    views, absent = [], []
+    for number, frame in enumerate(frames):
+        where = f"frame {number} of {path}"
+        if not isinstance(frame, dict) or not {"file_path", "transform_matrix"} <= frame.keys():
+            raise DataError(
+                f"{where} needs file_path and transform_matrix; it holds {frame!r:.80}."
+            )
+        image = _photograph(path.parent, str(frame["file_path"]))
+        if image is None:
+            absent.append(str(frame["file_path"]))
+            continue
+        name = image.parent.name if image.stem == "rgba" else image.stem
+        camera = _camera(
+            {**document, **frame}, frame["transform_matrix"], name=name, image=image, where=where
+        )
+        mask = path.parent / frame["mask_path"] if frame.get("mask_path") else None
+        views.append(View(name, camera, image, split, mask, _truth(image)))
+    return tuple(views), tuple(absent)
+
+
+def _photograph(folder: Path, file_path: str) -> Path | None:
+    stem = folder / file_path.replace("\\", "/")
+    for ending in ENDINGS:
+        path = stem.with_name(stem.name + ending)
+        if path.is_file():
+            return path
+    return None
+
+
+def _truth(image: Path) -> dict[str, Path]:
+    """TensoIR's ground truth beside `rgba.png`."""
+    if image.stem != "rgba":
+        return {}
+    paths = {name: image.with_name(f"{name}.png") for name in ("normal", "albedo", "roughness")}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def _camera(lens: Document, matrix: object, *, name: str, image: Path, where: str) -> Camera:
+    """The camera of a frame; lengths in px are of the size `w`, `h`, or else of the photograph."""
+    try:
+        with Image.open(image) as opened:
+            width, height = opened.size
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{image} is not a picture: it begins with {image.read_bytes()[:12]!r}. Copy it again."
+        ) from error
+    width, height = int(lens.get("w", width)), int(lens.get("h", height))
+    if lens.get("fl_x"):
+        fx = float(lens["fl_x"])
+        fy = float(lens.get("fl_y", fx))
+    elif lens.get("camera_angle_x"):
+        fx = width / (2 * math.tan(float(lens["camera_angle_x"]) / 2))
+        angle_y = lens.get("camera_angle_y")
+        fy = height / (2 * math.tan(float(angle_y) / 2)) if angle_y else fx
+    else:
+        raise DataError(f"{where} has no focal length: add camera_angle_x (radians) or fl_x (px).")
+    model = str(lens.get("camera_model", "OPENCV"))
+    if "FISHEYE" in model.upper() or lens.get("is_fisheye"):
+        raise DataError(
+            f"{where} has the camera model {model}, which is not supported. Undistort the"
+            " photographs to a pinhole camera first."
+        )
+    coefficients = tuple(float(lens.get(key, 0.0)) for key in ("k1", "k2", "p1", "p2"))
+    cx, cy = float(lens.get("cx", width / 2)), float(lens.get("cy", height / 2))
+    return Camera.from_opengl(
+        _pose(matrix, where=where),
+        intrinsics=[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]],
+        height=height,
+        width=width,
+        distortion=lens_distortion(coefficients),
+        name=name,
+    )
+
+
+def _pose(matrix: object, *, where: str) -> list[list[float]]:
+    """A camera-to-world matrix of 4 rows; 3 are taken too."""
+    rows = matrix if isinstance(matrix, list) else []
+    if len(rows) not in (3, 4) or any(not isinstance(row, list) or len(row) != 4 for row in rows):
+        raise DataError(
+            f"{where} needs a transform_matrix of 4 rows of 4 numbers; it is {matrix!r:.80}."
+        )
+    return [*rows[:3], [0.0, 0.0, 0.0, 1.0]]
+
+
+def _read_json(path: Path) -> Document:
+    try:
+        document = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} is not JSON: {error}. Copy or export it again.") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(
+            f"{path} holds {type(document).__name__}, and a pose file is an object."
+        )
+    return document
