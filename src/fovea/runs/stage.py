@@ -19,12 +19,14 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from fovea.config import Config
 from fovea.errors import DataError, StoppedError
+from fovea.runs.durable import discard, drop_torn_line, publish, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Event = dict[str, Any]
 """One line of `events.jsonl`: `kind` and whatever belongs to it."""
@@ -59,7 +61,7 @@ class Stage:
     resumable: Literal["none", "checkpoint", "items"] = "none"
     launch: Literal["inline", "process", "torchrun"] = "process"
     metrics: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
-    """The metrics it logs or returns that a study may follow, each with the direction that is better."""
+    """The metrics it logs or returns that a study may follow, and which way is better."""
     positional: tuple[str, ...] = ()
     """Settings that may be given on the command line without their name, in this order."""
     requires: tuple[str, ...] = ()
@@ -87,24 +89,20 @@ class Checkpoints:
         self.keep = keep
 
     def save(self, step: int, write: Callable[[Path], None], *, is_best: bool = False) -> Path:
-        """Make the checkpoint of `step`: `write` fills a folder that appears under its name only when full."""
+        """Make the checkpoint of `step`: `write` fills a folder that appears only when full."""
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"step-{step:09d}"
         draft = self.folder / f".draft-{step:09d}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
         write(draft)
-        _sync_tree(draft)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
+        publish(draft, target)
         if is_best:
-            best = self.folder / ".best.draft"
-            best.write_text(target.name)
-            best.replace(self.folder / "best")
+            write_text(self.folder / "best", target.name)
         keep = {p.name for p in self._all()[-self.keep :]} | {self._best_name()}
         for old in self._all():
             if old.name not in keep:
-                shutil.rmtree(old)
+                discard(old)
         return target
 
     def latest(self) -> tuple[int, Path] | None:
@@ -132,11 +130,10 @@ class Items:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = path.read_text() if path.is_file() else ""
-        # A last line without its newline was cut off by a kill: that item is done again.
-        self._done = {
-            json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")
-        }
+        # A last line that a kill cut short goes: that item is done again.
+        drop_torn_line(path)
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        self._done = {json.loads(line) for line in text.splitlines()}
 
     def __contains__(self, key: str) -> bool:
         return key in self._done
@@ -196,6 +193,7 @@ class Context:
 
     def picture(self, step: int, name: str, image: np.ndarray) -> Path:
         """Keep a picture, [height, width, 3] of uint8, for the page and the trackers."""
+        import numpy as np
         from PIL import Image
 
         if image.dtype != np.uint8 or image.ndim != 3:
@@ -234,7 +232,7 @@ class Context:
         raise StoppedError(f"{self.stage.name} was stopped. Run the same command to go on.")
 
     def each(self, keys: Iterable[str]) -> Iterable[str]:
-        """Go through the items not finished yet, with progress; each counts as finished afterwards."""
+        """Go through the items not finished yet; each counts as finished afterwards."""
         keys = list(keys)
         for number, key in enumerate(keys):
             if self.should_stop():
@@ -246,16 +244,8 @@ class Context:
 
     def rng(self, name: str) -> np.random.Generator:
         """A random generator of its own for each purpose, the same in every run of one seed."""
+        import numpy as np
+
         digest = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
-
-def _sync_tree(folder: Path) -> None:
-    import os
-
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
