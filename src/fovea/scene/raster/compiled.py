@@ -1,0 +1,119 @@
+"""Where compiled kernels come from: their sources, copied to a cache folder, compiled there once and loaded ever after.
+
+The folder's name holds a digest of all sources, so that a changed kernel never meets old machine code, and the package's
+own folder may be read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+
+SOURCES = ("bin", "blend")
+CHANNEL_COUNTS = (1, 3, 4, 8, 12, 16)
+"""What blending is compiled for. Other counts are padded; beyond the last, several passes share the work."""
+
+_log = logging.getLogger(__name__)
+_one_at_a_time = threading.RLock()
+
+
+def cache_folder() -> Path:
+    """The folder of compiled kernels: below FOVEA_CACHE, XDG_CACHE_HOME or ~/.cache."""
+    root = os.environ.get("FOVEA_CACHE")
+    if root is None:
+        root = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "fovea")
+    return Path(root).expanduser() / "kernels" / _digest()
+
+
+def is_compiled(name: str, channels: int | None = None) -> bool:
+    """Whether loading a module of kernels will find its machine code."""
+    module = _module_name(name, channels)
+    return any((cache_folder() / "__pycache__").glob(f"{module}.*.nbi"))
+
+
+@cache
+def kernels(name: str, channels: int | None = None) -> ModuleType:
+    """A module of compiled kernels, with its source repeated for `channels` where it depends on them."""
+    with _one_at_a_time:
+        module_name = _module_name(name, channels)
+        path = cache_folder() / f"{module_name}.py"
+        _write_once(path, _source(name, channels))
+        compiled = is_compiled(name, channels)
+        if not compiled:
+            _log.info(
+                "compiling the kernels '%s' for this machine, once; this takes seconds to half a minute "
+                "(`fovea warmup` does it ahead of time)",
+                module_name,
+            )
+        started = time.perf_counter()
+        spec = importlib.util.spec_from_file_location(f"fovea_kernels_{module_name}", path)
+        assert spec is not None and spec.loader is not None, "a .py path always has a loader"
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        if not compiled:
+            _log.info("compiled '%s' in %.1f s", module_name, time.perf_counter() - started)
+        return module
+
+
+def padded(channels: int) -> int:
+    """The number of channels that the kernels draw when asked for so many."""
+    most = CHANNEL_COUNTS[-1]
+    full, rest = divmod(channels, most)
+    return full * most + (next(c for c in CHANNEL_COUNTS if c >= rest) if rest else 0)
+
+
+def passes(channels: int) -> list[tuple[int, int]]:
+    """The passes that draw a padded number of channels: the first channel of each and its count."""
+    most = CHANNEL_COUNTS[-1]
+    return [(first, min(most, channels - first)) for first in range(0, channels, most)]
+
+
+def repeat_channels(source: str, channels: int) -> str:
+    """Repeat the lines marked `each channel`, with `_0` and `0 *` counting up."""
+    lines: list[str] = []
+    for line in source.splitlines():
+        if line.startswith("CHANNELS = "):
+            line = f"CHANNELS = {channels}"
+        if not line.endswith("# each channel"):
+            lines.append(line)
+            continue
+        for channel in range(channels):
+            counted = re.sub(r"\b0 \*", f"{channel} *", line)
+            lines.append(re.sub(r"_0\b", f"_{channel}", counted))
+    return "\n".join(lines) + "\n"
+
+
+def _source(name: str, channels: int | None) -> str:
+    text = (files("fovea.scene.raster") / "kernels" / f"{name}.py").read_text(encoding="utf-8")
+    return text if channels is None else repeat_channels(text, channels)
+
+
+def _module_name(name: str, channels: int | None) -> str:
+    return name if channels is None else f"{name}_{channels}"
+
+
+@cache
+def _digest() -> str:
+    everything = "".join(_source(name, None) for name in SOURCES)
+    return hashlib.sha256(everything.encode()).hexdigest()[:12]
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Numba trusts its cache while the source's date stands, so a file that is there stays."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
