@@ -1,22 +1,65 @@
 """The stages by name, and where each is declared; nothing is imported until it is asked for.
 
-Another package adds stages through the entry-point group `fovea.stages`, name -> `module:STAGE`.
+Another package adds stages through the entry-point group `fovea.stages`, `room.verb` ->
+`module:STAGE`. It cannot replace a stage of ours; what cannot be loaded is listed and stops nothing.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
-from fovea.errors import RecipeError
-from fovea.runs.stage import Stage
+from fovea.errors import BackendError, RecipeError
 
-STAGES: dict[str, str] = {
-    "relight.fit": "fovea.relight.stages:FIT",
-    "relight.film": "fovea.relight.stages:FILM",
-    "relight.evaluate": "fovea.relight.stages:EVALUATE",
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from fovea.runs.stage import Stage
+
+ROOMS: dict[str, str] = {
+    "relight": "photographs with poses -> geometry, materials, light",
 }
+"""What each room is for, in the words of the help text."""
+
+
+class Entry(NamedTuple):
+    """What is known of a stage without importing it."""
+
+    target: str
+    """`package.module:STAGE`."""
+    summary: str
+    """One line, the same as the stage's own."""
+
+
+STAGES: dict[str, Entry] = {
+    "relight.fit": Entry(
+        "fovea.relight.stages:FIT", "photographs with poses become 3D Gaussians with normals"
+    ),
+    "relight.evaluate": Entry(
+        "fovea.relight.stages:EVALUATE",
+        "a scene is held against photographs: PSNR, SSIM, normals, a sheet of pictures",
+    ),
+    "relight.film": Entry("fovea.relight.stages:FILM", "a camera moves around a scene: a video"),
+}
+
+
+class Plugin(NamedTuple):
+    """A stage that another package offers."""
+
+    name: str
+    target: str
+    package: str
+    trouble: str = ""
+    """Why it cannot be used; empty when it can."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'fit'?`, or nothing where no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def stage(name: str) -> Stage:
@@ -24,16 +67,111 @@ def stage(name: str) -> Stage:
 
     Raises:
         RecipeError: there is none.
+        BackendError: another package offers it, and it cannot be loaded.
     """
-    if name not in STAGES:
-        near = difflib.get_close_matches(name, STAGES, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise RecipeError(f"'{name}' is not a stage.{hint} Stages: {', '.join(STAGES)}.")
-    module, _, attribute = STAGES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    if name in STAGES:
+        return _load(STAGES[name].target)
+    for point in _entry_points():
+        if point.name == name:
+            found = _tried(point)
+            if isinstance(found, Plugin):
+                raise BackendError(
+                    f"the stage {name} of the package {found.package} cannot be used: "
+                    f"{found.trouble}. Mend or uninstall that package."
+                )
+            return found
+    names = stage_names()
+    raise RecipeError(f"'{name}' is not a stage.{nearest(name, names)} Stages: {', '.join(names)}.")
+
+
+def stage_names() -> list[str]:
+    """The names of all stages, ours first."""
+    return [*STAGES, *(point.name for point in _entry_points() if point.name not in STAGES)]
 
 
 def all_stages() -> Iterator[Stage]:
-    """Every stage, loaded one after the other."""
-    for name in STAGES:
-        yield stage(name)
+    """Every stage that can be loaded, one after the other."""
+    for entry in STAGES.values():
+        yield _load(entry.target)
+    for point in _entry_points():
+        found = _tried(point)
+        if not isinstance(found, Plugin):
+            yield found
+
+
+def plugins() -> list[Plugin]:
+    """What other packages offer, with the trouble where it cannot be used."""
+    found = [(point, _tried(point)) for point in _entry_points()]
+    return [
+        tried if isinstance(tried, Plugin) else Plugin(point.name, point.value, _package(point))
+        for point, tried in found
+    ]
+
+
+def require(wanted_by: str, extras: Iterable[str]) -> None:
+    """Refuse to start what needs an extra of which a package is missing.
+
+    Raises:
+        BackendError: with the line that installs it.
+    """
+    for extra in extras:
+        missing = sorted(_missing(extra))
+        if missing:
+            raise BackendError(
+                f"{wanted_by} needs {', '.join(missing)}, and "
+                f"{'they are' if len(missing) > 1 else 'it is'} not installed. "
+                f'Run: pip install "fovea-vision[{extra}]"'
+            )
+
+
+def _load(target: str) -> Stage:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group="fovea.stages")
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "?"
+
+
+def _tried(point: EntryPoint) -> Stage | Plugin:
+    from fovea.runs.stage import Stage
+
+    trouble = ""
+    if point.name in STAGES:
+        trouble = f"the name {point.name} is taken by fovea"
+    elif not re.fullmatch(r"[a-z]\w*\.[a-z]\w*", point.name):
+        trouble = f"its name is not room.verb but {point.name}"
+    else:
+        try:
+            found = point.load()
+        except Exception as error:  # noqa: BLE001 -- whatever another package raises while imported
+            trouble = f"{type(error).__name__}: {error}"
+        else:
+            if isinstance(found, Stage):
+                return found
+            trouble = f"{point.value} is a {type(found).__name__} and not a Stage"
+    return Plugin(point.name, point.value, _package(point), trouble)
+
+
+def _missing(extra: str) -> set[str]:
+    from importlib.metadata import PackageNotFoundError, distribution, requires
+
+    absent: set[str] = set()
+    for line in requires("fovea-vision") or ():
+        if not re.search(rf"""extra == ['"]{extra}['"]""", line):
+            continue
+        if inner := re.match(r"fovea-vision\[([\w,]+)\]", line):
+            absent |= {name for part in inner[1].split(",") for name in _missing(part)}
+            continue
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        try:
+            distribution(name)
+        except PackageNotFoundError:
+            absent.add(name)
+    return absent
