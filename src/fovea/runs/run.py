@@ -16,7 +16,7 @@ import dataclasses
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -184,6 +184,7 @@ def execute(
     jobs: int = 1,
     device: str = "auto",
     isolation: Literal["process", "inline"] = "process",
+    track: Sequence[str] = (),
     watch: Callable[[Event], None] = lambda event: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Run:
@@ -198,6 +199,7 @@ def execute(
         jobs: how many stages may work at once.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         isolation: `process` gives each stage a child process; `inline` works here, for tests and trials.
+        track: trackers besides metrics.jsonl: `tensorboard`, `wandb`, `mlflow`.
         watch: called with each event, as it is read from the run's log.
         asked_to_stop: asked often; once it says yes, the stages save and the run ends as interrupted.
 
@@ -208,8 +210,10 @@ def execute(
         BusyError: another process holds the run.
         RecipeError: the folder holds a run of another recipe.
     """
+    from fovea.runs import tracking
     from fovea.runs.schedule import Orders, Schedule
 
+    tracking.check(track)
     root = folder.absolute().parent if folder else root
     folder = (
         folder or (None if new else unfinished(root, recipe)) or fresh_folder(root, recipe.name)
@@ -219,13 +223,24 @@ def execute(
         cache = Cache(root)
         planned = plan(recipe, folder, cache, reuse=reuse)
         _begin(folder, recipe)
-        orders = Orders(jobs, device, isolation == "inline", watch, asked_to_stop)
+        tracks = tracking.Tracking(tracking.trackers(track, Run(folder))) if track else None
+
+        def see(event: Event) -> None:
+            watch(event)
+            if tracks:
+                tracks.put(event)
+
+        orders = Orders(jobs, device, isolation == "inline", see, asked_to_stop)
 
         def save(state: str, records: Mapping[str, StageRecord], number: int | None) -> None:
             listed = [_listed(folder, stage, records[stage.step.key]) for stage in planned]
             _write_manifest(folder, recipe, listed, state, lock.token, number)
 
-        Schedule(folder, planned, cache, lock.token, orders, save).work()
+        try:
+            Schedule(folder, planned, cache, lock.token, orders, save).work()
+        finally:
+            if tracks:
+                tracks.close()
     return Run(folder)
 
 

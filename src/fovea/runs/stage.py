@@ -248,4 +248,3 @@ class Context:
 
         digest = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:8], "little"))
-
