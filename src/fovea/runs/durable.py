@@ -79,6 +79,13 @@ def discard(folder: Path) -> None:
         shutil.rmtree(grave, ignore_errors=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a kill left between the steps of the functions above."""
+    for pattern in (".gone-*", ".draft-*", ".*.draft"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def drop_torn_line(path: Path) -> None:
     """Cut off a last line that a kill left without its end, so that the next one starts cleanly."""
     if not path.is_file():

@@ -20,7 +20,7 @@ from fovea.config import Config
 from fovea.errors import ArtifactError, FoveaError, StoppedError
 from fovea.runs.artifact import kind
 from fovea.runs.cache import sha256
-from fovea.runs.durable import FULL, discard, disk_full, publish
+from fovea.runs.durable import FULL, discard, disk_full, publish, sweep
 from fovea.runs.record import Failure, OutputFile, StageRecord, size_of
 from fovea.runs.stage import Context, Event, Stage
 
@@ -64,6 +64,8 @@ def _context(
     emit: Callable[[Event], None],
     asked_to_stop: Callable[[], bool],
 ) -> Context:
+    for place in (folder, folder / "ckpt", folder / "tmp"):
+        sweep(place)
     published = folder / "out"
     draft = folder / "tmp" / "out"
     if published.exists():
@@ -114,6 +116,7 @@ def _publish(context: Context) -> dict[str, OutputFile]:
         if (context.out / output.path).exists()
     }
     publish(context.out, context.folder / "out")
+    discard(context.out.parent)
     return made
 
 

@@ -33,7 +33,7 @@ from fovea.errors import (
     StoppedError,
 )
 from fovea.runs.cache import Cache
-from fovea.runs.durable import write_json, write_text
+from fovea.runs.durable import sweep, write_json, write_text
 from fovea.runs.events import read_events, read_metrics
 from fovea.runs.lock import RunLock, is_held, me
 from fovea.runs.plan import PlannedStage, plan
@@ -43,6 +43,7 @@ from fovea.runs.stage import Event
 
 ROOT = Path("runs")
 SCHEMA = 1
+STOP_FILE = "stop.requested"
 ERRORS: dict[str, type[FoveaError]] = {
     kind.code: kind
     for kind in (
@@ -330,7 +331,8 @@ def _refuse_another(folder: Path, recipe: Recipe) -> None:
 
 
 def _begin(folder: Path, recipe: Recipe) -> None:
-    (folder / "stop.requested").unlink(missing_ok=True)
+    sweep(folder)
+    (folder / STOP_FILE).unlink(missing_ok=True)
     write_text(folder / "recipe.yaml", recipe.given or recipe.to_yaml())
     write_text(folder / "config.yaml", recipe.to_yaml())
     write_json(

@@ -1,0 +1,142 @@
+"""A run that is killed at any moment, and started again, ends as if nothing had happened."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fovea.runs.run import Run, all_runs
+
+DRIVE = str(Path(__file__).with_name("drive.py"))
+RECIPE = """\
+name: killed
+stages:
+  first: {use: "toy_stages:COUNT", with: {steps: 80, pause_s: 0.02}}
+  second: {use: "toy_stages:COUNT", with: {steps: 80, start: "${first.out.number}", pause_s: 0.02}}
+  third: {use: "toy_stages:SPREAD", with: {items: 60, pause_s: 0.02}}
+"""
+
+
+def start(recipe: Path, root: Path, *more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, DRIVE, str(recipe), str(root), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(recipe: Path, root: Path) -> Run:
+    fast = [f"{stage}.pause_s=0" for stage in ("first", "second", "third")]
+    process = start(recipe, root, *fast)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said.decode()
+    (run,) = all_runs(root)
+    return run
+
+
+def outputs(run: Run) -> dict[str, str]:
+    """Every output file with its content's digest."""
+    return {
+        f"{stage.key}/{path.relative_to(stage.folder).as_posix()}": hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for stage in run.stages
+        for path in sorted((stage.folder / "out").rglob("*"))
+        if path.is_file()
+    }
+
+
+def stage_process(parent: int) -> psutil.Process | None:
+    try:
+        children = psutil.Process(parent).children()
+    except psutil.NoSuchProcess:
+        return None
+    return children[0] if children else None
+
+
+def kill(process: subprocess.Popen[bytes], victim: str) -> None:
+    child = stage_process(process.pid)
+    try:
+        if victim in ("child", "both") and child:
+            child.kill()
+        if victim in ("parent", "both"):
+            process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def nothing_is_half_written(root: Path) -> None:
+    for manifest in [*root.rglob("run.json"), *root.rglob("stage.json")]:
+        json.loads(manifest.read_text())
+    for folder in root.glob("*/stages/*"):
+        record = json.loads((folder / "stage.json").read_text())
+        for made in record["outputs"].values() if record["state"] == "done" else ():
+            assert (folder / made["path"]).exists()
+
+
+@pytest.mark.timeout(180)
+def test_a_run_killed_at_ten_random_moments_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(RECIPE)
+    unbroken = outputs(finish(recipe, tmp_path / "unbroken"))
+
+    chance = random.Random(int(os.environ.get("FOVEA_KILL_SEED", "7")))
+    root = tmp_path / "killed"
+    for number in range(10):
+        process = start(recipe, root)
+        time.sleep(chance.uniform(0.3, 1.6))
+        assert process.poll() is None, "it ended before it was killed: make the stages longer"
+        kill(process, ("parent", "child", "both")[number % 3])
+        process.communicate(timeout=30)
+        nothing_is_half_written(root)
+    run = finish(recipe, root)
+
+    assert outputs(run) == unbroken
+    assert len(list((run.folder / "stages").iterdir())) == 3
+    points = run.metrics("first")
+    assert [point["step"] for point in points] == list(range(1, 81))
+    numbers = [event["n"] for event in run.events()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    drafts = [p for p in run.folder.rglob("*") if ".draft" in p.name or ".gone" in p.name]
+    assert drafts == []
+
+
+def test_the_stage_ends_with_its_run_when_that_is_killed(tmp_path: Path) -> None:
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(RECIPE.replace("pause_s: 0.02", "pause_s: 0.2"))
+    process = start(recipe, tmp_path / "runs")
+    deadline = time.monotonic() + 20
+    while not (child := stage_process(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert child is not None
+    process.kill()
+    process.communicate()
+    child.wait(timeout=5)
+
+
+def test_a_first_sigint_saves_and_a_second_command_goes_on(tmp_path: Path) -> None:
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(RECIPE)
+    root = tmp_path / "runs"
+    process = start(recipe, root, "first.every=1000")
+    deadline = time.monotonic() + 20
+    while not list(root.glob("*/stages/*/metrics.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said.decode()
+    (run,) = all_runs(root)
+    assert run.state == "interrupted"
+    assert run.manifest["signal"] == signal.SIGINT
+    (saved,) = run.folder.glob("stages/first-*/ckpt/step-*")
+    assert int(saved.name.removeprefix("step-")) % 1000 != 0
+    assert "fovea resume" in said.decode()
+    assert finish(recipe, root).state == "done"
