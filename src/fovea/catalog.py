@@ -1,7 +1,7 @@
 """The stages by name, and where each is declared; nothing is imported until it is asked for.
 
 Another package adds stages through the entry-point group `fovea.stages`, `room.verb` ->
-`module:STAGE`. It cannot replace a stage of ours; what cannot be loaded is listed and stops nothing.
+`module:STAGE`. It cannot replace one of ours; what cannot be loaded is listed and stops nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'fit'?`, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def summary(name: str) -> str:
+    """What the stage of that name is for, without loading it."""
+    return STAGES[name].summary if name in STAGES else "from another package"
 
 
 def stage(name: str) -> Stage:

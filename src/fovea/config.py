@@ -8,8 +8,8 @@ record of a run are all read from it.
 environment, the command line, overrides of a study or a request. It merges key by key and remembers
 where every value came from. What the model then refuses is said in one ConfigError.
 
-Notation: a path is a tuple of keys, `("optimizer", "rate")`, which people see as `optimizer.rate`. A
-group is a field that holds a Config; or one of several, its branches, told apart by their `kind`.
+Notation: a path is a tuple of keys, `("optimizer", "rate")`; people see it as `optimizer.rate`. A
+group is a field that holds a Config, or one of several: its branches, told apart by their `kind`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def about(info: FieldInfo) -> Mapping[str, Any]:
 
 def branches(annotation: Any) -> tuple[type[Config], ...]:
     """The Configs that a field of this type may hold; none when it is a plain value or a list."""
-    return tuple(p for p in _parts(annotation) if isinstance(p, type) and issubclass(p, Config))
+    return tuple(p for p in parts(annotation) if isinstance(p, type) and issubclass(p, Config))
 
 
 def kind_of(branch: type[Config]) -> str:
@@ -143,19 +143,19 @@ def find(model: type[Config], words: Sequence[str]) -> tuple[Keys, FieldInfo | N
     return tuple(path), found, ()
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def parts(annotation: Any) -> Iterator[Any]:
     """The plain types a value may have: `list[int] | None` gives `list[int]` and `NoneType`."""
     if get_origin(annotation) in (Union, types.UnionType):
         for part in get_args(annotation):
-            yield from _parts(part)
+            yield from parts(part)
     elif hasattr(annotation, "__metadata__"):
-        yield from _parts(get_args(annotation)[0])
+        yield from parts(get_args(annotation)[0])
     else:
         yield annotation
 
 
 def _is_a(annotation: Any, *wanted: type) -> bool:
-    found = [get_origin(part) or part for part in _parts(annotation)]
+    found = [get_origin(part) or part for part in parts(annotation)]
     return any(isinstance(part, type) and issubclass(part, wanted) for part in found)
 
 
@@ -185,7 +185,7 @@ class _Typed:
 def _read(text: str, annotation: Any, is_list: bool) -> Any:
     if text in ("null", "~") and _is_a(annotation, type(None)):
         return None
-    value, inside = dialect.parse(text), [get_args(part) for part in _parts(annotation)]
+    value, inside = dialect.parse(text), [get_args(part) for part in parts(annotation)]
     if is_list:
         item = next((arguments[0] for arguments in inside if arguments), Any)
         return value if isinstance(value, list) else [_read(text, item, is_list=False)]
@@ -543,7 +543,9 @@ def _path_in(tree: Any, detail: Any) -> Keys:
     """The place of an error in what was given; pydantic's own also names types and branches."""
     path, node = list[str | int](), tree
     for part in detail["loc"]:
-        if (isinstance(node, dict) and part in node) or (isinstance(node, list | tuple) and isinstance(part, int) and part < len(node)):
+        if (isinstance(node, dict) and part in node) or (
+            isinstance(node, list | tuple) and isinstance(part, int) and part < len(node)
+        ):
             path, node = [*path, part], node[part]
         elif detail["type"] == "missing" and part == detail["loc"][-1]:
             path.append(part)

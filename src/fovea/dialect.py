@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from fovea.errors import ConfigError
 
@@ -122,6 +123,18 @@ def dump(data: Any) -> str:
     return yaml.dump(
         _escaped(data), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=2**31
     )
+
+
+def line(value: Any) -> str:
+    """One value on one line, as it would be typed."""
+    text = yaml.dump(
+        to_jsonable_python(value),
+        Dumper=Dumper,
+        default_flow_style=True,
+        allow_unicode=True,
+        width=2**31,
+    )
+    return text.removesuffix("...\n").strip()
 
 
 def merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,270 @@
+"""The command line: words in, a Run out.
+
+`fovea ROOM VERB key=value ...` runs one stage; the other commands are named in `COMMANDS` and
+imported when asked for. What a person can mend is said as its sentence; the rest is a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple
+
+from fovea import catalog, console
+from fovea.errors import ConfigError, FoveaError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from fovea.config import Resolved
+    from fovea.runs.stage import Stage
+
+
+class Command(NamedTuple):
+    """A command that is no stage."""
+
+    target: str
+    """`module:function`, which takes the words after the command and gives the exit code."""
+    summary: str
+    extras: tuple[str, ...] = ()
+
+
+COMMANDS: dict[str, Command] = {
+    "demo": Command(
+        "fovea.runs.command:demo", "photographs become an object to walk around, in minutes"
+    ),
+    "run": Command("fovea.runs.command:run", "run a recipe: stages in order, joined"),
+    "plan": Command("fovea.runs.command:plan", "say what `run` would do, and why"),
+    "resume": Command("fovea.runs.command:resume", "go on with a run that was interrupted"),
+    "runs": Command("fovea.runs.command:runs", "list, show, compare, export and remove runs"),
+    "view": Command("fovea.viewer.command:main", "walk in a scene, look at a run, in the browser"),
+    "tune": Command("fovea.tuning.command:main", "search for better settings", ("tune",)),
+    "serve": Command("fovea.service.command:main", "the same stages over HTTP", ("serve",)),
+    "config": Command("fovea.cli:config", "explain, schema, init: settings and their sources"),
+    "plugins": Command("fovea.cli:plugins", "stages that other packages add"),
+    "doctor": Command("fovea.runs.command:doctor", "what this machine has, and what is missing"),
+    "warmup": Command(
+        "fovea.scene.raster.warmup:main", "compile the CPU rasteriser ahead of time", ("scene",)
+    ),
+}
+EXAMPLES = {
+    "fovea demo": "photographs that come with it -> an object to walk around",
+    "fovea relight fit photos/ iterations=7000": "the same with your own photographs",
+    "fovea run demo fit.iterations=2000": "a recipe, with one setting changed",
+}
+EVERYWHERE = {
+    "--help": "what a room, a stage or a command does, with all its settings",
+    "--json": "answers and errors as JSON",
+    "-q, --quiet": "only what was asked for",
+    "-v, --verbose": "what happens inside, too",
+    "--no-color": "plain text",
+}
+HELP = (["-h"], ["--help"])
+
+
+CONFIG = {
+    "explain STAGE [key=value ...]": "every setting, its value, and where that came from",
+    "schema STAGE": "the settings as a JSON Schema",
+    "init STAGE": "a YAML file of all settings, with comments",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the words say, and give the exit code."""
+    words = _spoken(list(sys.argv[1:] if argv is None else argv))
+    former = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return _dispatch(words)
+    except FoveaError as error:
+        console.fail(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.warn("stopped from the keyboard")
+        return 130
+    except BrokenPipeError:  # `fovea runs ls | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def config(words: list[str]) -> int:
+    """`fovea config explain|schema|init STAGE ...`."""
+    from fovea import describe
+
+    actions = [usage.partition(" ")[0] for usage in CONFIG]
+    if not words or words[:1] in HELP:
+        console.answer(console.pairs({f"fovea config {k}": v for k, v in CONFIG.items()}), CONFIG)
+        return 0
+    if words[0] not in actions:
+        raise ConfigError(
+            f"'{words[0]}' is nothing `fovea config` does.{catalog.nearest(words[0], actions)} "
+            f"It does: {', '.join(actions)}."
+        )
+    if len(words) < 2:
+        raise ConfigError(f"`fovea config {words[0]}` needs a stage: {_listed()}.")
+    stage = catalog.stage(words[1])
+    if words[0] == "explain":
+        _explain(stage, words[2:])
+    elif words[0] == "init":
+        text = describe.init_text(stage)
+        console.answer(text.rstrip(), {"yaml": text})
+    else:
+        import json
+
+        found = describe.schema(stage)
+        console.answer(json.dumps(found, indent=2), found)
+    return 0
+
+
+def plugins(words: list[str]) -> int:
+    """`fovea plugins`: stages of other packages, and why one cannot be used."""
+    found = catalog.plugins()
+    if not found:
+        console.say("No other package adds stages. One would through the entry point fovea.stages.")
+    if found or console.style.as_json:
+        console.table(("name", "package", "target", "trouble"), found)
+    return 0
+
+
+def overview() -> str:
+    """The first screen."""
+    lines = ["Vision systems in one package, on a laptop or a GPU.", ""]
+    lines += [console.pairs(EXAMPLES), ""]
+    names = catalog.stage_names()
+    lines.append(console.bold("Rooms") + "  (fovea ROOM VERB --help lists every setting)")
+    for room in dict.fromkeys(name.partition(".")[0] for name in names):
+        verbs = [name.partition(".")[2] for name in names if name.startswith(f"{room}.")]
+        lines.append(f"  {room}: {catalog.ROOMS.get(room, 'from another package')}")
+        lines.append(
+            console.pairs({verb: catalog.summary(f"{room}.{verb}") for verb in verbs}, indent=4)
+        )
+    commands = {name: command.summary for name, command in COMMANDS.items()}
+    lines += ["", console.bold("Commands"), console.pairs(commands)]
+    return "\n".join([*lines, "", console.bold("Everywhere"), console.pairs(EVERYWHERE)])
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[:1] in HELP:
+        console.answer(overview(), {"stages": catalog.stage_names(), "commands": list(COMMANDS)})
+        return 0
+    first, rest = words[0], words[1:]
+    if first == "--version":
+        from importlib.metadata import version
+
+        console.answer(f"fovea {version('fovea-vision')}", {"version": version("fovea-vision")})
+        return 0
+    if first in COMMANDS:
+        return _command(first, rest)
+    room, dot, verb = first.partition(".")
+    return _room(room, [verb, *rest] if dot else rest)
+
+
+def _command(name: str, words: list[str]) -> int:
+    command = COMMANDS[name]
+    module, _, function = command.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)(words)
+    except ModuleNotFoundError:
+        catalog.require(f"fovea {name}", command.extras)
+        raise
+
+
+def _room(room: str, words: list[str]) -> int:
+    verbs = [n.partition(".")[2] for n in catalog.stage_names() if n.startswith(f"{room}.")]
+    if not verbs:
+        rooms = dict.fromkeys(name.partition(".")[0] for name in catalog.stage_names())
+        near = catalog.nearest(room, [*rooms, *COMMANDS])
+        raise ConfigError(
+            f"'{room}' is neither a room nor a command.{near} "
+            f"Rooms: {', '.join(rooms)}. Commands: {', '.join(COMMANDS)}."
+        )
+    if not words or words[:1] in HELP:
+        about = {v: catalog.summary(f"{room}.{v}") for v in verbs}
+        text = f"{console.bold(room)}: {catalog.ROOMS.get(room, 'from another package')}\n\n"
+        text += f"{console.pairs(about)}\n\nfovea {room} VERB --help lists every setting."
+        console.answer(text, about)
+        return 0
+    if words[0] not in verbs:
+        raise ConfigError(
+            f"'{words[0]}' is not a verb of {room}.{catalog.nearest(words[0], verbs)} "
+            f"Its verbs: {', '.join(verbs)}."
+        )
+    return _stage(catalog.stage(f"{room}.{words[0]}"), words[1:])
+
+
+def _stage(stage: Stage, words: list[str]) -> int:
+    from fovea.runs import command
+
+    if any([word] in HELP for word in words):
+        from fovea import describe
+
+        options = _options(stage)
+        console.answer(describe.help_text(stage, options.format_help()), describe.schema(stage))
+        return 0
+    resolved, options = _resolve(stage, words)
+    catalog.require(stage.name, stage.requires)
+    return command.carry_out(command.Recipe.single(stage, resolved.config), options)
+
+
+def _options(stage: Stage) -> ArgumentParser:
+    import argparse
+
+    from fovea.runs.command import run_options
+
+    parser = argparse.ArgumentParser(
+        parents=[run_options()], add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
+    )
+    group = parser.add_argument_group("where settings come from")
+    group.add_argument("--preset", metavar="NAME", help="settings that belong together, by name")
+    group.add_argument("--config", action="append", default=[], metavar="FILE", help="a YAML file")
+    return parser
+
+
+def _resolve(stage: Stage, words: list[str]) -> tuple[Resolved, Namespace]:
+    from fovea.config import resolve
+
+    options, settings = _options(stage).parse_known_args(words)
+    resolved = resolve(
+        stage.config,
+        name=stage.name,
+        preset=options.preset,
+        files=options.config,
+        arguments=settings,
+        positional=stage.positional,
+    )
+    for note in resolved.notes:
+        console.warn(note)
+    return resolved, options
+
+
+def _explain(stage: Stage, words: list[str]) -> None:
+    from fovea.config import values
+    from fovea.dialect import line
+
+    resolved, _ = _resolve(stage, words)
+    rows = [(".".join(map(str, path)), line(value)) for path, value in values(resolved.config)]
+    table = [(name, value, resolved.sources[name]) for name, value in rows]
+    console.table(("setting", "value", "from"), table)
+
+
+def _spoken(words: list[str]) -> list[str]:
+    """Take the options that every command has out of the words, and obey them."""
+    as_json, plain = "--json" in words, "--no-color" in words
+    quiet = bool({"-q", "--quiet"} & set(words))
+    verbose = bool({"-v", "--verbose"} & set(words))
+    console.configure(as_json=as_json, quiet=quiet, verbose=verbose, color=not plain)
+    own = {"--json", "--no-color", "-q", "--quiet", "-v", "--verbose"}
+    return [word for word in words if word not in own]
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _listed() -> str:
+    return ", ".join(catalog.stage_names())
