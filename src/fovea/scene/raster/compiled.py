@@ -1,7 +1,8 @@
-"""Where compiled kernels come from: their sources, copied to a cache folder, compiled there once and loaded ever after.
+"""Where compiled kernels come from.
 
-The folder's name holds a digest of all sources, so that a changed kernel never meets old machine code, and the package's
-own folder may be read-only.
+Their sources are copied to a cache folder, compiled there once and loaded ever after. The folder's
+name holds a digest of all sources, so that a changed kernel never meets old machine code, and the
+package's own folder may be read-only.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
-SOURCES = ("bin", "blend")
+SOURCES = ("bin", "blend", "project", "harmonics")
 CHANNEL_COUNTS = (1, 3, 4, 8, 12, 16)
-"""What blending is compiled for. Other counts are padded; beyond the last, several passes share the work."""
+"""What blending is compiled for.
+
+Other counts are padded; beyond the last, several passes share the work.
+"""
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.RLock()
@@ -43,7 +47,7 @@ def is_compiled(name: str, channels: int | None = None) -> bool:
 
 @cache
 def kernels(name: str, channels: int | None = None) -> ModuleType:
-    """A module of compiled kernels, with its source repeated for `channels` where it depends on them."""
+    """A module of compiled kernels; `channels` for the one that depends on their number."""
     with _one_at_a_time:
         module_name = _module_name(name, channels)
         path = cache_folder() / f"{module_name}.py"
@@ -51,13 +55,14 @@ def kernels(name: str, channels: int | None = None) -> ModuleType:
         compiled = is_compiled(name, channels)
         if not compiled:
             _log.info(
-                "compiling the kernels '%s' for this machine, once; this takes seconds to half a minute "
+                "compiling the kernels '%s' for this machine, once; it takes some seconds "
                 "(`fovea warmup` does it ahead of time)",
                 module_name,
             )
         started = time.perf_counter()
         spec = importlib.util.spec_from_file_location(f"fovea_kernels_{module_name}", path)
-        assert spec is not None and spec.loader is not None, "a .py path always has a loader"
+        assert spec is not None, "a .py path always has a spec"
+        assert spec.loader is not None, "and a loader"
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)

@@ -1,11 +1,11 @@
 """The cpu twin: the same equations as `plain`, compiled, float32, with gradients written out.
 
-Source: the algorithm is 3D Gaussian Splatting's; see docs/rasterizer.md for what makes it fast here.
+Each function wraps a kernel and its way back for autograd. Sources and what makes them fast:
+docs/rasterizer.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,39 +17,29 @@ from torch.autograd.function import once_differentiable
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.raster import plain
 from fovea.scene.raster.compiled import kernels, padded, passes
-from fovea.scene.raster.splats import TILE, Splats, View
+from fovea.scene.raster.lists import Lists, array, bin_splats
+from fovea.scene.raster.splats import Splats, View
 from fovea.scene.raster.workers import share
 
-RECORD = 8
-"""Floats of a packed splat."""
 MOMENTS = 6
 """Floats of a gradient record before its features."""
-BINNING_PARTS = 8
-"""Parts that splats are counted in; each keeps a histogram of the tiles."""
-
-project = plain.project
-colors = plain.colors
 
 
-@dataclass(frozen=True)
-class Lists:
-    """Which splats each tile draws, front to back. `M` splats are seen, `I` (splat, tile) pairs exist.
+def project(gaussians: Gaussians, view: View) -> Splats:
+    """Place the Gaussians on the image; by `plain` where the camera asks for a gradient."""
+    if _moves(view):
+        return plain.project(gaussians, view)
+    means2d, conics, depths, radii = _Project.apply(
+        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, view
+    )
+    return Splats(means2d, conics, depths, gaussians.opacities, radii)
 
-    Attributes:
-        order: the seen Gaussians, front to back.
-        packed: what blending reads of each of them.
-        starts: where each tile's list begins; one more entry than tiles.
-        ranks: the lists, as places in `order`.
-        slots: the place of each pair in Gaussian order.
-        slots_before: where each splat's pairs begin in that order; one more entry than splats.
-    """
 
-    order: Any
-    packed: Any
-    starts: Any
-    ranks: Any
-    slots: Any
-    slots_before: Any
+def colors(gaussians: Gaussians, view: View, splats: Splats) -> Float[Tensor, "N 3"]:
+    """The colours of the harmonics seen from the camera; unseen Gaussians stay black."""
+    if _moves(view):
+        return plain.colors(gaussians, view, splats)
+    return _Colors.apply(gaussians.means, gaussians.harmonics, splats.radii, view)
 
 
 def blend(
@@ -65,59 +55,73 @@ def blend(
     )
 
 
-def bin_splats(splats: Splats, view: View) -> Lists:
-    """Sort the seen splats by depth and list them tile by tile."""
-    bins = kernels("bin")
-    means2d, conics, opacities, depths = (
-        _array(values)
-        for values in (splats.means2d, splats.conics, splats.opacities, splats.depths)
-    )
-    radii = _array(splats.radii)
-    order = np.empty(len(radii), np.int32)
-    order = order[: bins.order_by_depth(depths, radii, order)]
-    total = len(order)
-    packed = np.empty((total, RECORD), np.float32)
-    boxes = np.empty((total, 4), np.int32)
-    size = view.height, view.width
-    share(bins.pack, order, means2d, conics, opacities, radii, *size, view.in_tiles, packed, boxes)
-    tiles_x, tiles_y = -(-view.width // TILE), -(-view.height // TILE)
-    rows_before = _before(boxes[:, 3] - boxes[:, 1])
-    spans = np.empty((rows_before[-1], 2), np.int16)
-    per_splat = np.empty(total, np.int32)
-    per_tile = np.zeros((BINNING_PARTS, tiles_x * tiles_y), np.int32)
-    share(
-        bins.count,
-        packed,
-        boxes,
-        rows_before,
-        *size,
-        spans,
-        per_splat,
-        per_tile,
-        parts=BINNING_PARTS,
-    )
-    starts = np.empty(tiles_x * tiles_y + 1, np.int64)
-    bins.offsets(per_tile, starts)
-    slots_before = _before(per_splat)
-    ranks, slots = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
-    share(
-        bins.scatter,
-        boxes,
-        rows_before,
-        tiles_x,
-        spans,
-        slots_before,
-        per_tile,
-        ranks,
-        slots,
-        parts=BINNING_PARTS,
-    )
-    return Lists(order, packed.reshape(-1), starts, ranks, slots, slots_before)
+class _Project(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: View
+    ) -> tuple[Tensor, ...]:
+        total = len(means)
+        means2d, conics = torch.empty((total, 2)), torch.empty((total, 3))
+        depths, radii = torch.empty(total), torch.empty(total, dtype=torch.int32)
+        shape = array(means), array(quats), array(scales)
+        camera = _pinhole(view)
+        share(
+            kernels("project").forward,
+            *shape,
+            array(opacities),
+            *camera,
+            view.height,
+            view.width,
+            view.in_tiles,
+            *(values.numpy() for values in (means2d, conics, depths, radii)),
+        )
+        ctx.save_for_backward(means, quats, scales, conics, radii)
+        ctx.camera = camera
+        ctx.mark_non_differentiable(radii)
+        return means2d, conics, depths, radii
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        means, quats, scales, conics, radii = ctx.saved_tensors
+        filled = [torch.empty_like(values) for values in (means, quats, scales)]
+        share(
+            kernels("project").backward,
+            *(array(values) for values in (means, quats, scales)),
+            *ctx.camera,
+            array(conics),
+            array(radii),
+            *(array(gradient) for gradient in gradients[:3]),
+            *(values.numpy() for values in filled),
+        )
+        return *filled, None, None
+
+
+class _Colors(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, means: Tensor, harmonics: Tensor, radii: Tensor, view: View) -> Tensor:
+        matrix = array(view.world_to_camera).astype(np.float64)
+        position = -matrix[:3, :3].T @ matrix[:3, 3]
+        seen = torch.empty_like(means)
+        inputs = array(means), array(harmonics), position, array(radii)
+        share(kernels("harmonics").forward, *inputs, seen.numpy())
+        ctx.save_for_backward(means, harmonics, radii, seen)
+        ctx.position = position
+        return seen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, v_seen: Tensor) -> tuple[Tensor | None, ...]:
+        means, harmonics, radii, seen = ctx.saved_tensors
+        v_means = torch.empty_like(means, memory_format=torch.contiguous_format)
+        v_harmonics = torch.empty_like(harmonics, memory_format=torch.contiguous_format)
+        inputs = array(means), array(harmonics), ctx.position, array(radii), array(seen)
+        filled = v_means.numpy(), v_harmonics.numpy()
+        share(kernels("harmonics").backward, *inputs, array(v_seen), *filled)
+        return v_means, v_harmonics, None, None
 
 
 class _Blend(torch.autograd.Function):
-    """Blending and its gradient."""
-
     @staticmethod
     def forward(
         ctx: Any,
@@ -131,28 +135,19 @@ class _Blend(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         channels = features.shape[1]
         pitch = padded(channels)
-        rows = _pad(features, pitch)[lists.order]
+        rows = _pad(features, pitch)[lists.order].reshape(-1)
         image = torch.empty((view.height, view.width, pitch))
-        left = torch.empty((view.height, view.width))
-        last = torch.empty((view.height, view.width))
+        left, last = torch.empty((2, view.height, view.width))
+        drawn = _flat(image), _flat(left), _flat(last)
         for first, count in passes(pitch):
             share(
                 kernels("blend", count).forward,
-                view.height,
-                view.width,
-                lists.starts,
-                lists.ranks,
-                lists.packed,
-                rows.reshape(-1),
-                pitch,
-                first,
-                _flat(image),
-                _flat(left),
-                _flat(last),
+                *(view.height, view.width, lists.starts, lists.ranks),
+                *(lists.packed, rows, pitch, first),
+                *drawn,
             )
         ctx.save_for_backward(conics, opacities, attached, left, last)
         ctx.lists, ctx.view, ctx.rows, ctx.channels = lists, view, rows, channels
-        ctx.mark_non_differentiable(last)
         return image[..., :channels], left
 
     @staticmethod
@@ -161,69 +156,48 @@ class _Blend(torch.autograd.Function):
         conics, opacities, attached, left, last = ctx.saved_tensors
         lists: Lists = ctx.lists
         view: View = ctx.view
-        total, pitch = len(conics), ctx.rows.shape[1]
-        v_means2d, v_conics = torch.zeros((total, 2)), torch.zeros((total, 3))
-        v_opacities, v_features = torch.zeros(total), torch.zeros((total, pitch))
-        v_pixels = _pad(v_image.reshape(-1, ctx.channels), pitch).reshape(-1)
-        v_left = v_left.contiguous()
-        attach = _pad(attached[None], pitch)[0]
+        total, pitch = len(conics), padded(ctx.channels)
+        sums = [torch.zeros(total, width) for width in (2, 3, 1, pitch)]
+        attach = _flat(_pad(attached[None], pitch))
+        v_pixels = _flat(_pad(v_image.reshape(-1, ctx.channels), pitch))
+        v_behind = _flat(v_left)
         for first, count in passes(pitch):
-            blend_kernels = kernels("blend", count)
+            loops = kernels("blend", count)
             records = np.empty(len(lists.ranks) * (MOMENTS + count), np.float32)
             share(
-                blend_kernels.backward,
-                view.height,
-                view.width,
-                lists.starts,
-                lists.ranks,
-                lists.slots,
-                lists.packed,
-                ctx.rows.reshape(-1),
-                attach,
-                pitch,
-                first,
-                _flat(left),
-                _flat(last),
-                v_pixels,
-                _flat(v_left),
-                records,
+                loops.backward,
+                *(view.height, view.width, lists.starts, lists.ranks, lists.slots),
+                *(lists.packed, ctx.rows, attach, pitch, first),
+                *(_flat(left), _flat(last), v_pixels, v_behind, records),
             )
             share(
-                blend_kernels.gather,
-                lists.order,
-                lists.slots_before,
-                records,
-                _array(conics),
-                _array(opacities),
-                pitch,
-                first,
-                _flat(v_means2d),
-                _flat(v_conics),
-                _flat(v_opacities),
-                _flat(v_features),
+                loops.gather,
+                *(lists.order, lists.slots_before, records, array(conics), array(opacities)),
+                *(pitch, first, *(_flat(values) for values in sums)),
             )
-            v_left = torch.zeros_like(v_left)
-        return v_means2d, v_conics, v_opacities, v_features[:, : ctx.channels], None, None, None
+            v_behind = np.zeros_like(v_behind)  # the background is behind once
+        v_means2d, v_conics, v_opacities, v_features = sums
+        v_features = v_features[:, : ctx.channels]
+        return v_means2d, v_conics, v_opacities[:, 0], v_features, None, None, None
 
 
-def _before(counts: Any) -> Any:
-    """Running sum that starts at 0: how much lies before each entry, and in all."""
-    sums = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=sums[1:])
-    return sums
+def _moves(view: View) -> bool:
+    asks = view.world_to_camera.requires_grad or view.intrinsics.requires_grad
+    return torch.is_grad_enabled() and asks
 
 
-def _array(values: Tensor) -> Any:
-    return values.detach().contiguous().numpy()
+def _pinhole(view: View) -> tuple[Any, Any, Any]:
+    """The camera as the kernels take it: rows of world to camera, lens, bounds of the Jacobian."""
+    camera = array(view.world_to_camera)[:3].astype(np.float64)
+    lens = [*view.focal_and_centre, view.near, view.blur, view.divide_epsilon]
+    return camera, np.array(lens), np.array(view.jacobian_bounds)
 
 
-def _flat(values: Tensor) -> Any:
-    return values.detach().reshape(-1).numpy()
+def _flat(values: Any) -> Any:
+    return array(torch.as_tensor(values)).reshape(-1)
 
 
-def _pad(rows: Tensor, pitch: int) -> Any:
-    """Rows of float32 with channels of zeros behind."""
-    rows = rows.detach()
-    if rows.shape[1] != pitch:
-        rows = torch.nn.functional.pad(rows, (0, pitch - rows.shape[1]))
-    return rows.contiguous().numpy()
+def _pad(rows: Tensor, channels: int) -> Any:
+    """Rows with zeros behind, up to so many channels."""
+    missing = channels - rows.shape[1]
+    return array(torch.nn.functional.pad(rows.detach(), (0, missing)) if missing else rows)

@@ -1,8 +1,9 @@
 """Share the parts of a kernel among threads.
 
-Kernels hold no lock and each part writes where no other does, so plain threads do: no threading layer of Numba's is needed,
-several callers may draw at once, and the result is the same for any number of threads. Their number is torch's,
-`torch.get_num_threads()`.
+Kernels hold no lock and each part writes where no other does, so plain threads do: no threading
+    layer of Numba's is needed,
+several callers may draw at once, and the result is the same for any number of threads. Their number
+is torch's, `torch.get_num_threads()`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # pyright: basic
 """Sort Gaussians by depth and list them tile by tile.
 
-Depths are sorted once; the Gaussians are then counted into tiles and scattered in that order, which keeps every tile's list
-sorted. `rank` is a Gaussian's place in depth order, `slot` the place of one (Gaussian, tile) pair in Gaussian order.
+Depths are sorted once; the Gaussians are then counted into tiles and scattered in that order, which
+keeps every tile's list sorted. `rank` is a Gaussian's place in depth order, `slot` the place of one
+(Gaussian, tile) pair in Gaussian order.
 """
 
 import math
@@ -33,7 +34,10 @@ def _edge(a, b, c, level, dy, side):
 
 @njit("i8(f4[::1], i4[::1], i4[::1])", nogil=True, cache=True)
 def order_by_depth(depths, radii, order):
-    """Fill `order` with the seen Gaussians front to back, equal depths by index; returns their number."""
+    """Fill `order` with the seen Gaussians front to back, equal depths by index.
+
+    Returns their number.
+    """
     total = 0
     for i in range(len(radii)):
         if radii[i] > 0:
@@ -67,7 +71,8 @@ def order_by_depth(depths, radii, order):
 
 
 @njit(
-    "void(i8, i8, i4[::1], f4[:, ::1], f4[:, ::1], f4[::1], i4[::1], i8, i8, b1, f4[:, ::1], i4[:, ::1])",
+    "void(i8, i8, i4[::1], f4[:, ::1], f4[:, ::1], f4[::1], i4[::1], i8, i8, b1, "
+    "f4[:, ::1], i4[:, ::1])",
     nogil=True,
     cache=True,
     error_model="numpy",
@@ -75,10 +80,11 @@ def order_by_depth(depths, radii, order):
 def pack(
     part, parts, order, means2d, conics, opacities, radii, height, width, in_tiles, packed, boxes
 ):
-    """Put what blending reads of a splat into one record, in depth order, with the box of tiles it touches.
+    """Put what blending reads of a splat into one record, and find the box of tiles it touches.
 
-    A record is: centre x, y; the conic scaled so that log2(alpha) = log2(opacity) - (A dx^2 + B dx dy + C dy^2);
-    log2(opacity); half width and height of the region where alpha reaches 1/255.
+    A record is: centre x, y; the conic scaled to base 2, so that
+    log2(alpha) = log2(opacity) - (A dx^2 + B dx dy + C dy^2); log2(opacity); half width and height
+    of the region where alpha reaches 1/255. Records lie in depth order.
     """
     tiles_x, tiles_y = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     total = len(order)
@@ -120,7 +126,10 @@ def pack(
     error_model="numpy",
 )
 def count(part, parts, packed, boxes, rows_before, height, width, spans, per_splat, per_tile):
-    """Find, for every splat and row of tiles, the span of tiles its ellipse meets; count by splat and by tile."""
+    """Find, for every splat and row of tiles, the span of tiles its ellipse meets.
+
+    Count by splat and by tile.
+    """
     tiles_x = (width + TILE - 1) // TILE
     total = len(packed)
     for rank in range(total * part // parts, total * (part + 1) // parts):
@@ -153,7 +162,10 @@ def count(part, parts, packed, boxes, rows_before, height, width, spans, per_spl
 
 @njit("void(i4[:, ::1], i8[::1])", nogil=True, cache=True)
 def offsets(per_tile, starts):
-    """Turn counts by part and tile into places: where each part writes next, and where each tile's list starts."""
+    """Turn counts by part and tile into places.
+
+    Where each part writes next, and where each tile's list starts.
+    """
     place = 0
     for tile in range(per_tile.shape[1]):
         starts[tile] = place

@@ -1,12 +1,13 @@
 # pyright: basic
 """Blend splats tile by tile, and the way back.
 
-This source is written for one channel. Lines marked `each channel` are repeated for every channel, `_0` and `0 *` counting
-up, before it is compiled.
+This source is written for one channel. Lines marked `each channel` are repeated for every channel,
+`_0` and `0 *` counting up, before it is compiled.
 
-A tile's pixels lie in one flat float32 array, a plane of 256 for each quantity, ordered as 4x4 blocks of 4x4 pixels: the
-blocks of one row that a splat touches are then one run. Planes start at constant offsets and indices are unsigned, without
-which the compiler guards against overlaps and negative indices and the loops run several times slower.
+A tile's pixels lie in one flat float32 array, a plane of 256 for each quantity, ordered as 4x4
+blocks of 4x4 pixels: the blocks of one row that a splat touches are then one run. Planes start at
+constant offsets and indices are unsigned, without which the compiler guards against overlaps and
+negative indices and the loops run several times slower.
 """
 
 import numpy as np
@@ -26,7 +27,8 @@ LOG2_ALPHA_MIN = f4(-7.994353436858858)
 ALPHA_MAX = f4(0.99)
 TRANSMITTANCE_MIN = f4(1e-4)
 
-# 2^f for f in [-1/2, 1/2]: the polynomial of degree 5 with the least relative error, 2.3e-7 in float32.
+# 2^f for f in [-1/2, 1/2]: the polynomial of degree 5 with the least relative error, 2.3e-7 in
+# float32.
 P0, P1, P2 = f4(1.000000072), f4(0.6931469671), f4(0.2402211972)
 P3, P4, P5 = f4(0.05550713274), f4(0.009675541385), f4(0.001327647205)
 
@@ -91,8 +93,8 @@ def forward(
 ):
     """Fill image, transmittance and the place of each pixel's last contributor.
 
-    `pitch` floats lie between two rows of features and two pixels of the image; this pass draws CHANNELS of them from
-    `first_channel` on.
+    `pitch` floats lie between two rows of features and two pixels of the image; this pass draws
+    CHANNELS of them from `first_channel` on.
     """
     tiles_x, tiles = (width + TILE - 1) // TILE, len(starts) - 1
     s = np.empty(LENGTH, np.float32)
@@ -176,9 +178,10 @@ def backward(
     v_left,
     records,
 ):
-    """Write one gradient record for each (splat, tile) pair: six moments of dL/dlog(alpha), then the features.
+    """Write a gradient record for each (splat, tile) pair.
 
-    Goes back to front, so that one number a pixel, AFTER, carries everything behind: the sum over later splats of
+    A record is six moments of dL/dlog(alpha), then the features' gradients. Going back to front,
+    one number a pixel, AFTER, carries everything behind: the sum over later splats of
     weight * (features . v_image), and the background's share.
     """
     tiles_x, tiles = (width + TILE - 1) // TILE, len(starts) - 1
@@ -280,7 +283,7 @@ def gather(
     v_opacities,
     v_features,
 ):
-    """Add up each splat's records, always in the same order, onto the gradients of its 2D shape and features."""
+    """Add each splat's records up, always in the same order, onto its gradients."""
     total = len(order)
     length = MOMENTS + CHANNELS
     for rank in range(total * part // parts, total * (part + 1) // parts):
