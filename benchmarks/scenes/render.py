@@ -24,7 +24,7 @@ import still_life  # noqa: E402
 
 SIZE = 200
 FIELD_OF_VIEW = 0.6911112  # NeRF-synthetic's camera_angle_x
-DISTANCE = 3.2
+DISTANCE = 3.4
 TRAIN_LIGHT = "studio"
 
 

@@ -22,7 +22,7 @@ from shapes import (
     vertex_normals,
 )
 
-TABLE = -0.40
+TABLE = -0.36
 """Height of the board's top."""
 BALL_CENTRE, BALL_RADIUS = (0.60, -0.02, TABLE + 0.19), 0.19
 

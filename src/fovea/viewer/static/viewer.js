@@ -1,0 +1,356 @@
+// The page: reads what a run or a scene is (page.json, or the data inside an exported page) and shows it, again and
+// again while the run is going.
+"use strict";
+(() => {
+  const { say, translate } = fovea;
+  const POLL_MS = 2000;
+  const find = (id) => document.getElementById(id);
+  const source = new URL(new URLSearchParams(location.search).get("data") ?? "page.json", location.href);
+  const inside = find("page-data");
+  const state = { page: null, view: null, scene: "", text: "", logs: new Map(), steps: new Map(), noted: "loading" };
+
+  function make(name, { text, ...properties } = {}, ...children) {
+    const element = document.createElement(name);
+    if (text !== undefined) element.textContent = text;
+    for (const [key, value] of Object.entries(properties)) {
+      if (key in element) element[key] = value;
+      else element.setAttribute(key, value);
+    }
+    element.append(...children.filter(Boolean));
+    return element;
+  }
+
+  // The address of one of the page's files: within the page itself, or beside its data.
+  function address(path) {
+    if (path.startsWith("data:") || inside) return path;
+    return new URL(path, new URL(state.page.files, source)).href;
+  }
+
+  function seconds(value) {
+    if (value < 60) return `${value.toFixed(value < 10 ? 1 : 0)} s`;
+    const minutes = Math.floor(value / 60);
+    return minutes < 60 ? `${minutes} min ${Math.round(value % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  }
+
+  function notice(word, more = "") {
+    state.noted = word;
+    find("notice").textContent = word ? `${say(word)}${more ? ` ${more}` : ""}` : "";
+  }
+
+  // ---- the report: stages, scores, curves -------------------------------------------------------------------------
+
+  function card(word, ...children) {
+    return make("section", { className: "card" }, make("h2", { text: say(word) }), ...children);
+  }
+
+  function stageList(stages) {
+    return make("ol", { className: "stages" }, ...stages.map((stage) => {
+      const line = make("li", { "data-state": stage.state }, make("span", { className: "dot", title: say(stage.state) }),
+        make("span", { text: stage.key }), make("span", { className: "seconds", text: stage.seconds ? seconds(stage.seconds) : say(stage.state) }));
+      if (stage.state === "running" && stage.progress) {
+        const { done, total, unit } = stage.progress;
+        line.append(make("progress", { value: done, max: total }),
+          make("small", { text: `${done.toLocaleString(fovea.locale())} ${say("of")} ${total.toLocaleString(fovea.locale())} ${unit}` }));
+      } else if (stage.summary) {
+        line.append(make("small", { text: stage.summary }));
+      }
+      if (stage.error) line.append(make("span", { className: "error", text: stage.error }));
+      return line;
+    }));
+  }
+
+  function scoreTable(scores) {
+    const arrows = { max: "↑", min: "↓" };
+    return make("table", {}, make("tbody", {}, ...scores.map((score) => make("tr", {},
+      make("td", { className: "stage", text: score.stage }),
+      make("td", { text: score.label }),
+      make("td", { className: "value" }, fovea.curves.short(score.value),
+        score.unit ? make("span", { className: "unit", text: score.unit }) : null,
+        score.direction ? make("span", { className: "arrow", text: arrows[score.direction], title: say(`better_${score.direction}`) }) : null)))));
+  }
+
+  function noteList(notes) {
+    return make("ul", { className: "notes" }, ...notes.map((note) => make("li", { className: note.level, text: note.message })));
+  }
+
+  function showReport(page) {
+    const plots = fovea.curves.plots(page.curves, state.logs);
+    const cards = [card("stages", stageList(page.stages))];
+    if (page.scores.length) cards.push(card("scores", scoreTable(page.scores)));
+    cards.push(card("curves", ...(plots.length ? plots : [make("p", { className: "muted", text: say("nothing_yet") })])));
+    if (page.notes.length) cards.push(card("notes", noteList(page.notes)));
+    find("report").replaceChildren(...cards);
+  }
+
+  // ---- the gallery: pictures over the steps, films ------------------------------------------------------------------
+
+  function picture(group) {
+    const key = `${group.stage}/${group.name}`;
+    const frames = group.frames;
+    const image = make("img", { alt: group.name, loading: "lazy" });
+    const where = make("span");
+    const show = (index) => {
+      image.src = address(frames[index].path);
+      where.textContent = frames[index].step === null ? "" : `${say("step")} ${frames[index].step.toLocaleString(fovea.locale())}`;
+    };
+    const figure = make("figure", { className: "card picture" },
+      make("figcaption", {}, make("span", { text: `${group.stage} · ${group.name}` }), where), image);
+    const start = Math.min(state.steps.get(key) ?? frames.length - 1, frames.length - 1);
+    if (frames.length > 1) {
+      const slider = make("input", { type: "range", min: 0, max: frames.length - 1, value: start, "aria-label": say("step") });
+      slider.addEventListener("input", () => {
+        const index = Number(slider.value);
+        if (index === frames.length - 1) state.steps.delete(key);
+        else state.steps.set(key, index);
+        show(index);
+      });
+      figure.append(slider);
+    }
+    image.addEventListener("load", () => figure.classList.toggle("wide", image.naturalWidth > 2.2 * image.naturalHeight), { once: true });
+    show(start);
+    return figure;
+  }
+
+  function film(video) {
+    const caption = make("figcaption", {}, make("span", { text: `${video.stage} · ${video.name}` }));
+    const player = make("video", { src: address(video.path), controls: true, loop: true, muted: true, playsInline: true, preload: "metadata" });
+    return make("figure", { className: "card picture" }, caption, player);
+  }
+
+  function showGallery(page) {
+    const text = JSON.stringify([page.pictures, page.videos, document.documentElement.lang]);
+    if (text === state.gallery) return; // a film that plays goes on playing
+    state.gallery = text;
+    find("gallery").replaceChildren(...page.videos.map(film), ...page.pictures.map(picture));
+  }
+
+  // ---- the scene ------------------------------------------------------------------------------------------------------
+
+  function sceneColor() {
+    return getComputedStyle(document.documentElement).getPropertyValue("--scene").trim();
+  }
+
+  function openView() {
+    try {
+      state.view = new fovea.SplatView(find("view"), find("canvas"));
+    } catch {
+      notice("no_webgl");
+      return null;
+    }
+    state.view.setBackground(sceneColor());
+    state.view.onReady = () => { fovea.ready = true; };
+    state.view.onFilm = (on) => find("film").setAttribute("aria-pressed", on);
+    state.view.onPhoto = showPhoto;
+    fovea.view = state.view;
+    return state.view;
+  }
+
+  async function showScene(page) {
+    const scene = page.scenes.at(-1);
+    const poster = page.pictures.at(-1)?.frames.at(-1);
+    find("poster").hidden = Boolean(scene) || !poster;
+    if (!scene) {
+      if (poster) find("poster").src = address(poster.path);
+      notice(page.live ? "waiting" : "no_scene");
+      fovea.ready = !page.live;
+      return;
+    }
+    const name = `${scene.path.length > 200 ? scene.path.length : scene.path} ${scene.revision}`;
+    if (name === state.scene) return;
+    state.scene = name;
+    const view = state.view ?? openView();
+    if (!view) return;
+    view.setCameras(page.cameras ?? {});
+    listPhotographs(view.views);
+    notice("loading");
+    try {
+      const count = await view.load(address(scene.path), scene.format, (part) => notice("loading", `${Math.round(part * 100)} %`));
+      notice("");
+      state.count = count;
+      caption();
+    } catch (error) {
+      notice("broken", String(error?.message ?? error));
+    }
+  }
+
+  function caption() {
+    const shown = state.count ? `${state.count.toLocaleString(fovea.locale())} ${say("gaussians")}` : "";
+    find("caption").textContent = shown;
+  }
+
+  function listPhotographs(views) {
+    const list = find("which");
+    list.replaceChildren(make("option", { value: -1, text: say("no_photograph") }),
+      ...views.map((view, index) => make("option", { value: index, text: view.name })));
+    find("photographs").hidden = !views.length;
+  }
+
+  function showPhoto(view, frame) {
+    const image = find("photo");
+    find("which").value = view ? state.view.photo : -1;
+    const shown = Boolean(view?.photo);
+    image.hidden = find("wipe-line").hidden = find("wipe-group").hidden = !shown;
+    if (!shown) return;
+    const url = address(view.photo);
+    if (image.src !== url) image.src = url;
+    for (const [side, value] of Object.entries(frame)) image.style[side] = `${value}px`;
+    wipe();
+  }
+
+  function wipe() {
+    const view = state.view?.views[state.view.photo];
+    if (!view) return;
+    const { left, width } = state.view.frameOf(view);
+    const part = Number(find("wipe").value) / 100;
+    find("photo").style.clipPath = `inset(0 ${(1 - part) * 100}% 0 0)`;
+    find("wipe-line").style.left = `${left + width * part}px`;
+  }
+
+  function nextPhotograph(direction) {
+    const view = state.view;
+    if (!view?.views.length) return;
+    const here = Number(find("which").value);
+    const count = view.views.length;
+    const index = here < 0 ? (direction > 0 ? 0 : count - 1) : (here + direction + count) % count;
+    find("which").value = index;
+    view.showPhoto(index);
+  }
+
+  // ---- buttons and keys -------------------------------------------------------------------------------------------------
+
+  function setMode(mode) {
+    state.view?.moved();
+    state.view?.rig.setMode(mode);
+    find("orbit").setAttribute("aria-pressed", mode === "orbit");
+    find("walk").setAttribute("aria-pressed", mode === "walk");
+  }
+
+  function goHome() {
+    setMode("orbit");
+    state.view?.home();
+  }
+
+  function listKeys() {
+    const rows = ["drag", "pan", "wheel", "move", "lift", "fast", "film", "photo", "home"];
+    find("help").replaceChildren(...rows.flatMap((row) => [
+      make("dt", { text: say(`help_${row}`) }), make("dd", { text: say(`help_${row}_does`) })]));
+  }
+
+  function toggleHelp() {
+    find("help").hidden = !find("help").hidden;
+    find("ask").setAttribute("aria-expanded", !find("help").hidden);
+  }
+
+  function setTheme(theme) {
+    document.documentElement.dataset.theme = theme;
+    find("theme").setAttribute("aria-pressed", theme === "dark");
+    state.view?.setBackground(sceneColor());
+  }
+
+  const MOVES = new Set(["KeyW", "KeyA", "KeyS", "KeyD", "KeyQ", "KeyE", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "ShiftLeft", "ShiftRight"]);
+  const KEYS = {
+    Digit1: () => setMode("orbit"), Digit2: () => setMode("walk"), KeyH: goHome, Space: () => state.view?.toggleFilm(),
+    BracketLeft: () => nextPhotograph(-1), BracketRight: () => nextPhotograph(1),
+  };
+
+  function listen() {
+    const click = (id, action) => find(id).addEventListener("click", action);
+    click("orbit", () => setMode("orbit"));
+    click("walk", () => setMode("walk"));
+    click("film", () => state.view?.toggleFilm());
+    click("home", goHome);
+    click("previous", () => nextPhotograph(-1));
+    click("next", () => nextPhotograph(1));
+    click("ask", toggleHelp);
+    click("full", () => (document.fullscreenElement ? document.exitFullscreen() : find("view").requestFullscreen()));
+    click("language", () => { fovea.switchLanguage(); retell(); });
+    click("theme", () => {
+      const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+      fovea.remember("fovea.theme", theme);
+      setTheme(theme);
+    });
+    find("which").addEventListener("change", (event) => {
+      const index = Number(event.target.value);
+      if (index >= 0) state.view?.showPhoto(index);
+      else state.view?.leavePhoto();
+    });
+    find("wipe").addEventListener("input", wipe);
+    addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const inField = event.target.closest("select, input, video, .plot");
+      const onButton = event.target.closest("button") && event.code === "Space";
+      if (inField || onButton) return;
+      if (event.key === "?") return toggleHelp();
+      if (MOVES.has(event.code) && state.view?.mesh) {
+        if (event.code.startsWith("Arrow") && event.target !== find("view")) return; // arrows scroll the page elsewhere
+        if (!event.code.startsWith("Shift")) state.view.rig.take("key");
+        state.view.rig.keys.add(event.code);
+        event.preventDefault();
+        state.view.draw();
+      } else if (KEYS[event.code]) {
+        event.preventDefault();
+        KEYS[event.code]();
+      }
+    });
+    addEventListener("keyup", (event) => state.view?.rig.keys.delete(event.code));
+    addEventListener("blur", () => state.view?.rig.keys.clear());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
+      if (!fovea.remembered("fovea.theme")) setTheme(event.matches ? "dark" : "light");
+    });
+  }
+
+  // ---- what is shown, and again -------------------------------------------------------------------------------------------
+
+  function retell() {
+    translate();
+    find("language").textContent = say("other");
+    find("language").lang = document.documentElement.lang === "en" ? "zh-CN" : "en";
+    listKeys();
+    caption();
+    if (state.view) listPhotographs(state.view.views);
+    if (state.noted) notice(state.noted);
+    if (state.page) tell(state.page);
+  }
+
+  function tell(page) {
+    const isRun = page.kind === "run";
+    document.title = `${page.name} · fovea`;
+    find("title").textContent = page.name;
+    find("state").hidden = !isRun;
+    find("main").classList.toggle("alone", !isRun);
+    if (!isRun) return;
+    find("state").dataset.state = page.state;
+    find("state").textContent = say(page.state);
+    find("about").textContent = page.seconds ? seconds(page.seconds) : "";
+    showReport(page);
+    showGallery(page);
+  }
+
+  function show(text) {
+    if (text === state.text) return;
+    state.text = text;
+    state.page = JSON.parse(text);
+    tell(state.page);
+    showScene(state.page);
+  }
+
+  async function follow() {
+    try {
+      const response = await fetch(source, { cache: "no-store" });
+      if (!response.ok) throw new Error(String(response.status));
+      show(await response.text());
+    } catch (error) {
+      console.warn(error);
+      if (!state.page || state.page.live) notice("gone");
+    }
+    if (!state.page || state.page.live) setTimeout(follow, POLL_MS);
+  }
+
+  const asked = new URLSearchParams(location.search).get("theme") ?? fovea.remembered("fovea.theme");
+  const isDark = asked ? asked === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  setTheme(isDark ? "dark" : "light");
+  retell();
+  listen();
+  if (inside) show(inside.textContent);
+  else follow();
+})();
