@@ -221,6 +221,8 @@ def _points_from_binary(data: bytes) -> Iterator[tuple[float, ...]]:
     for _ in range(count):
         _, x, y, z, red, green, blue, _, length = struct.unpack_from("<Q3d3BdQ", data, at)
         at += 51 + 8 * length
+        if at > len(data):
+            raise ValueError("it ends inside a point")
         yield x, y, z, red, green, blue
 
 
