@@ -10,7 +10,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fovea.errors import BackendError, RecipeError
 
@@ -145,22 +145,19 @@ def _package(point: EntryPoint) -> str:
 
 
 def _tried(point: EntryPoint) -> Stage | Plugin:
-    from fovea.runs.stage import Stage
-
-    trouble = ""
     if point.name in STAGES:
         trouble = f"the name {point.name} is taken by fovea"
     elif not re.fullmatch(r"[a-z]\w*\.[a-z]\w*", point.name):
         trouble = f"its name is not room.verb but {point.name}"
     else:
         try:
-            found = point.load()
+            found: Any = point.load()
         except Exception as error:  # noqa: BLE001 -- whatever another package raises while imported
             trouble = f"{type(error).__name__}: {error}"
         else:
-            if isinstance(found, Stage):
+            if getattr(found, "name", None) == point.name and hasattr(found, "implementation"):
                 return found
-            trouble = f"{point.value} is a {type(found).__name__} and not a Stage"
+            trouble = f"{point.value} is not a Stage named {point.name}"
     return Plugin(point.name, point.value, _package(point), trouble)
 
 

@@ -37,8 +37,8 @@ def configure(
 
 def has_color(stream: TextIO | None = None) -> bool:
     """Whether colours may be used: a terminal, and nobody asked for none."""
-    stream = stream or sys.stdout
-    return style.color and stream.isatty() and "NO_COLOR" not in os.environ
+    is_terminal = (stream or sys.stdout).isatty()
+    return style.color and is_terminal and "NO_COLOR" not in os.environ
 
 
 def say(text: str = "") -> None:
