@@ -1,4 +1,4 @@
-"""Runs a recipe as the command line does, for tests that kill it: `drive.py RECIPE ROOT [key=value ...]`."""
+"""Runs a recipe as the command line does, for tests that kill it."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Small stages with checkpoints and items, for runs of real child processes.
 
-Each adds up numbers that depend on every step before, so that a resumed run that lost or repeated a step
-ends with another result.
+Each adds up numbers that depend on every step before, so that a resumed run that lost or repeated a
+step ends with another result.
 """
 
 import json

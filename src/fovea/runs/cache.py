@@ -1,14 +1,14 @@
 """What need not be worked out twice, kept beside the runs in `cache.db`.
 
-Two tables: the content of files by path, size, time and inode, and the folders of finished stages by
-fingerprint. It is only a cache: a damaged one is made anew.
+Two tables: the content of files by path, size, time and inode, and the folders of finished stages
+by fingerprint. It is only a cache: a damaged one is made anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS finished (
     fingerprint TEXT, folder TEXT, ended REAL, PRIMARY KEY (fingerprint, folder));
 """
 HASHED_UP_TO_BYTES = 4 * 2**30
-"""A larger folder is known by the names, sizes and times of its files instead of by their content."""
+"""A larger folder is known by its files' names, sizes and times instead of by their content."""
 
 
 class Cache:
@@ -71,7 +71,7 @@ class Cache:
             return [Path(folder) for (folder,) in rows]
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Generator[sqlite3.Connection]:
         self.root.mkdir(parents=True, exist_ok=True)
         try:
             base = _connect(self.path)

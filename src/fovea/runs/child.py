@@ -1,7 +1,8 @@
 """The process in which one stage of a run works: `python -m fovea.runs.child STAGE_FOLDER`.
 
-It reads what to do from the folder, does it, and writes down how it ended. It ends with its parent, and
-saves and leaves when it gets SIGTERM or finds a file `stop.requested` in its folder or the run's.
+It reads what to do from the folder, does it, and writes down how it ended. It ends with its parent,
+and saves and leaves when it gets SIGTERM or finds a file `stop.requested` in its folder or the
+run's.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 
 from fovea import dialect
 from fovea.config import resolve
@@ -60,8 +62,11 @@ class Stopper:
         self.files = (folder / STOP_FILE, run_folder / STOP_FILE)
         self.parent = parent
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.asked.set())
+            signal.signal(number, self._asked_by_signal)
         threading.Thread(target=self._watch, name="stopper", daemon=True).start()
+
+    def _asked_by_signal(self, number: int, frame: FrameType | None) -> None:
+        self.asked.set()
 
     def _watch(self) -> None:
         next_beat = 0.0
@@ -77,7 +82,7 @@ class Stopper:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent ends; elsewhere than on Linux the watch does it."""
+    """Have the kernel end this process with its parent; where it cannot, the watch does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""The commands about runs: run, resume, plan, demo, doctor, and those that look at what was done."""
+"""The commands that start runs: run, resume, plan, demo; and what all starters of runs share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Which device a stage works on, found without importing torch, and one stage at a time on each GPU.
+"""Which device a stage works on, found without importing torch; each GPU serves one at a time.
 
-A GPU is held through a file lock named after its UUID, shared by all runs, studies and services of one
-machine. The child process sees only the GPUs it was given.
+A GPU is held through a file lock named after its UUID, shared by all runs, studies and services of
+one machine. The child process sees only the GPUs it was given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from fovea.errors import BackendError, ConfigError
 
 SLOTS = "FOVEA_SLOTS"
-"""The environment variable that names the folder of GPU locks; its default is shared by all users."""
+"""The environment variable naming the folder of GPU locks; its default is for all users."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Gpu:
 
 @dataclass
 class Placement:
-    """Where one stage works: the device's name inside its process, and what that process is given."""
+    """Where one stage works: the device as its process names it, and what that process gets."""
 
     device: str
-    environment: dict[str, str] = field(default_factory=dict)
-    locks: list[FileLock] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    locks: list[FileLock] = field(default_factory=list[FileLock])
     note: str = ""
 
     def release(self) -> None:

@@ -1,7 +1,7 @@
 """Files that are whole or absent: what a kill, a power cut or a full disk must not spoil.
 
-A state is written beside its place, synced, and renamed into it. That costs tens of milliseconds, so it
-is for states and checkpoints; numbers and events are appended instead (`fovea.runs.events`).
+A state is written beside its place, synced, and renamed into it. That costs tens of milliseconds,
+so it is for states and checkpoints; numbers and events are appended instead (`fovea.runs.events`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def publish(draft: Path, target: Path) -> None:
-    """Let a finished folder appear under its name at once, in the place of an older one if need be."""
+    """Let a finished folder appear under its name at once, in place of an older one."""
     sync_tree(draft)
     discard(target)
     draft.rename(target)
@@ -107,7 +107,7 @@ def _end_of_last_line(handle: int, size: int, block: int = 4096) -> int:
 
 
 @contextmanager
-def saying_when_full(what: str, path: Path) -> Iterator[None]:
+def saying_when_full(what: str, path: Path) -> Generator[None]:
     """Turn "no space left on device" into a sentence.
 
     Raises:
@@ -126,7 +126,7 @@ def disk_full(what: str, path: Path) -> DiskFullError:
     folder = next(p for p in [path, *path.absolute().parents] if p.is_dir())
     free_mb = shutil.disk_usage(folder).free / 1e6
     return DiskFullError(
-        f"The disk is full: {free_mb:.0f} MB are free at {folder}, too few to write {what}. Make room "
-        "there ('fovea runs gc' lists what can go) and run the same command again; it goes on from "
-        "the last checkpoint."
+        f"The disk is full: {free_mb:.0f} MB are free at {folder}, too few to write {what}. Make "
+        "room there ('fovea runs gc' lists what can go) and run the same command again; it goes on "
+        "from the last checkpoint."
     )

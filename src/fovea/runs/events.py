@@ -1,11 +1,11 @@
 """The event log of a run: one line of JSON an event, appended by the run and by its stages.
 
-Several processes may append at once: each takes the file's lock for the length of one write, and numbers
-its line after the last. A line that a kill or a power cut left without its end is cut off by the next writer and
-passed over by readers.
+Several processes may append at once: each takes the file's lock for the length of one write, and
+numbers its line after the last. A line that a kill or a power cut left without its end is cut off
+by the next writer and passed over by readers.
 
-An event has `n` (1, 2, ... within the run), `time` (seconds since 1970), `stage` (its key, or null for the
-run itself), `kind`, and what belongs to the kind:
+An event has `n` (1, 2, ... within the run), `time` (seconds since 1970), `stage` (its key, or null
+for the run itself), `kind`, and what belongs to the kind:
 
     state     state, and for stages attempt, device, seconds, scores, error
     metric    step, epoch, metrics {split/name: value}
@@ -49,9 +49,10 @@ class EventLog:
             if os.fstat(file.fileno()).st_size != self._end:
                 drop_torn_line(self.path)
                 self._last = _last_number(self.path)
-            record = {"n": self._last + 1, "time": round(time.time(), 3), "stage": stage} | event
+            record: Event = {"n": self._last + 1, "time": round(time.time(), 3)}
+            record |= {"stage": stage, **event}
             file.write(encode(record))
-            self._last, self._end = record["n"], file.tell()
+            self._last, self._end = self._last + 1, file.tell()
         return record
 
 
@@ -114,7 +115,7 @@ def stage_recorder(run_folder: Path, folder: Path, key: str) -> Callable[[Event]
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The points of a metrics.jsonl, `{time, step, epoch, metrics}`, without those a resume made void."""
+    """The points `{time, step, epoch, metrics}` of a stage that no later resume made void."""
     points: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
         if not line.endswith(b"\n"):
@@ -128,7 +129,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def encode(record: dict[str, Any]) -> bytes:
-    """One line of JSON. Numbers that JSON lacks are written as "NaN", "Infinity" and "-Infinity"."""
+    """One line of JSON, where metrics may also be "NaN", "Infinity" and "-Infinity"."""
     if "metrics" in record:
         record = record | {"metrics": {k: _writable(v) for k, v in record["metrics"].items()}}
     return json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n"

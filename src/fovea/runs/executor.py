@@ -84,7 +84,7 @@ class ChildStage:
         end_by_token(self.tokens[-1])
 
     def finish(self) -> StageRecord:
-        """What became of it, once it has ended. A process that died leaves a record that says so."""
+        """What became of it, once it has ended; for one that died, a record that says so."""
         status = self._process.wait()
         self.placement.release()
         (self.planned.folder / STOP_FILE).unlink(missing_ok=True)
@@ -109,16 +109,16 @@ class ChildStage:
             )
         if _oom_kills() > self._oom_kills:
             message = (
-                f"{name} was killed by the system after {after}, because memory ran out. Take a smaller "
-                "resolution, fewer Gaussians or a smaller batch; the same command goes on from the last "
-                "checkpoint."
+                f"{name} was killed by the system after {after}, because memory ran out. Take a "
+                "smaller resolution, fewer Gaussians or a smaller batch; the same command goes on "
+                "from the last checkpoint."
             )
             return Failure("oom", message, lines)
         if status < 0:
             message = (
-                f"{name} was ended by {signal.Signals(-status).name} after {after}, from outside or by a "
-                f"fault in a library. Its last words are in {self.console}; the same command goes on "
-                "from the last checkpoint."
+                f"{name} was ended by {signal.Signals(-status).name} after {after}, from outside "
+                f"or by a fault in a library. Its last words are in {self.console}; the same command "
+                "goes on from the last checkpoint."
             )
             return Failure("killed", message, lines)
         message = f"{name} left with status {status} before it was done. See {self.console}."

@@ -1,9 +1,9 @@
 """Fingerprints: what a stage's result depends on, as one digest.
 
-The identity of a stage in a recipe is its name and version, its Config without the settings that cannot
-change the result, and its inputs: a file by its content, another stage's output by that stage's
-fingerprint. Where files stand, what the recipe is called and which door it came through do not matter, and
-neither does the code: a stage whose results change raises its version.
+The identity of a stage in a recipe is its name and version, its Config without the settings that
+cannot change the result, and its inputs: a file by its content, another stage's output by that
+stage's fingerprint. Where files stand, what the recipe is called and which door it came through do
+not matter, and neither does the code: a stage whose results change raises its version.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
+from fovea.dialect import mapping
 from fovea.runs.cache import Cache
 from fovea.runs.recipe import Step
 
@@ -24,7 +25,7 @@ Identity = dict[str, Any]
 
 
 def identity(step: Step, upstream: Mapping[str, str], cache: Cache) -> Identity:
-    """What the result of a step depends on, as plain values; `upstream` are the fingerprints before it."""
+    """What the result of a step depends on; `upstream` are the fingerprints before it."""
     settings = settings_that_count(step.config)
     inputs: dict[str, Any] = {}
     for name in step.stage.inputs:
@@ -68,12 +69,12 @@ def plain(value: Any) -> Any:
         return plain(value.value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in mapping(value).items()}
     if isinstance(value, set | frozenset):
-        return sorted(plain(inner) for inner in value)
+        return sorted(map(plain, cast("set[Any]", value)))
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [plain(inner) for inner in cast("list[Any]", value)]
     if isinstance(value, PurePath):
         return value.as_posix()
     return value if isinstance(value, str | int | bool | None) else str(value)
@@ -101,11 +102,10 @@ def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     found: dict[str, Any] = {}
-    for name, inner in value.items():
+    for name, inner in mapping(value).items():
         found |= _leaves(inner, f"{prefix}.{name}" if prefix else name)
     return found
 
 
 def _counts(extra: Any) -> bool:
-    about = extra.get("fovea", {}) if isinstance(extra, dict) else {}
-    return about.get("in_fingerprint", True)
+    return bool(mapping(mapping(extra).get("fovea")).get("in_fingerprint", True))

@@ -1,8 +1,8 @@
 """The lock of a run folder: one owner at a time, let go by the kernel when its process ends.
 
 Beside the lock stands a note of who holds it, for the sentence that turns a second one away. A note
-without a held lock belongs to a process that died: what it left running is found by the token that all its
-children carry in their environment, and ended.
+without a held lock belongs to a process that died: what it left running is found by the token that
+all its children carry in their environment, and ended.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class RunLock:
             return f"{self.folder} is held by another process. Wait for it to end."
         since = time.strftime("%H:%M:%S", time.localtime(note["since"]))
         return (
-            f"{self.folder} is held by process {note['pid']} on {note['host']} since {since}. Wait for it "
-            "to end, stop it, or start another run with --new."
+            f"{self.folder} is held by process {note['pid']} on {note['host']} since {since}. "
+            "Wait for it to end, stop it, or start another run with --new."
         )
 
 

@@ -1,7 +1,7 @@
 """Doing the work of one stage in its folder: the part that runs in the child process.
 
-It builds the Context, calls the stage's function, checks what it made, lets the outputs appear, and writes
-how it ended, with every way to fail as a sentence.
+It builds the Context, calls the stage's function, checks what it made, lets the outputs appear, and
+writes how it ended, with every way to fail as a sentence.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def perform(
     stage: Stage,
     config: Config,
     *,
-    emit: Callable[[Event], None],
+    emit: Callable[[Event], object],
     asked_to_stop: Callable[[], bool],
 ) -> StageRecord:
-    """Run a stage in its folder, from its last checkpoint if it has one, and record how it ended."""
+    """Run a stage in its folder, from its last checkpoint if any, and record how it ended."""
     began = time.monotonic()
     context = _context(folder, record, stage, config, emit, asked_to_stop)
     try:
@@ -61,7 +61,7 @@ def _context(
     record: StageRecord,
     stage: Stage,
     config: Config,
-    emit: Callable[[Event], None],
+    emit: Callable[[Event], object],
     asked_to_stop: Callable[[], bool],
 ) -> Context:
     for place in (folder, folder / "ckpt", folder / "tmp"):
@@ -102,8 +102,8 @@ def _publish(context: Context) -> dict[str, OutputFile]:
         path = context.out / output.path
         if not path.exists() and not output.optional:
             raise ArtifactError(
-                f"{context.stage.name} ended without making '{name}' ({output.help}): nothing is at "
-                f"{path}. The stage must write it to context.output('{name}')."
+                f"{context.stage.name} ended without making '{name}' ({output.help}): nothing is "
+                f"at {path}. The stage must write it to context.output('{name}')."
             )
     made = {
         name: OutputFile(
@@ -133,7 +133,7 @@ def _digest(path: Path) -> str:
 class _Throttle:
     """Passes events on; of those that only say how far it is, one a second and the last."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], object]) -> None:
         self.emit = emit
         self._next = 0.0
 
@@ -160,8 +160,8 @@ def describe(error: Exception, stage: Stage, folder: Path) -> Failure:
     if is_out_of_memory(error):
         return Failure("oom", out_of_memory(stage, error), "\n".join(tail))
     message = (
-        f"{stage.name} broke with {type(error).__name__}: {error}. That is a fault of the stage; the "
-        f"whole story is in {folder / 'console.log'}."
+        f"{stage.name} broke with {type(error).__name__}: {error}. That is a fault of the stage; "
+        f"the whole story is in {folder / 'console.log'}."
     )
     return Failure("crash", message, "\n".join(tail))
 
@@ -183,8 +183,8 @@ def out_of_memory(stage: Stage, error: BaseException) -> str:
     used = ", ".join(f"{value:.0f} MB {name.removesuffix('_mb')}" for name, value in peak.items())
     return (
         f"{stage.name} ran out of {where} memory (at most {used} were in use). Take a smaller "
-        "resolution, fewer Gaussians or a smaller batch, or close what else uses the memory; the same "
-        "command goes on from the last checkpoint."
+        "resolution, fewer Gaussians or a smaller batch, or close what else uses the memory; the "
+        "same command goes on from the last checkpoint."
     )
 
 

@@ -35,7 +35,7 @@ class PlannedStage:
     from_step: int | None = None
     source: Path | None = None
     """The folder of another run's stage whose outputs are linked."""
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list[str])
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -45,7 +45,7 @@ class PlannedStage:
 
 
 def plan(recipe: Recipe, folder: Path, cache: Cache, *, reuse: bool = True) -> list[PlannedStage]:
-    """Say for each stage what the run in `folder` would do. Nothing is changed but the cache of digests."""
+    """Say for each stage what the run in `folder` would do, changing nothing."""
     planned: list[PlannedStage] = []
     fingerprints: dict[str, str] = {}
     for step in recipe.steps:

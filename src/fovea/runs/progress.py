@@ -1,7 +1,7 @@
 """Showing how a run goes, from its events: a live area on a terminal, lines in a pipe, or JSON.
 
-In a pipe a stage speaks every ten seconds or twentieth of its way, whichever comes first. What is left is
-reckoned from the middle of the last paces, so that one slow step does not frighten.
+In a pipe a stage speaks every ten seconds or twentieth of its way, whichever comes first. What is
+left is reckoned from the middle of the last paces, so that one slow step does not frighten.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def size(count: float) -> str:
 
 
 def summary(run: Run) -> str:
-    """What is printed at the end: what was made, how long it took, the scores, and where things are."""
+    """What is printed at the end: what was made and where, how long it took, and the scores."""
     manifest, stages = run.manifest, run.stages
     wide = max(len(stage.key) for stage in stages)
     total = sum(stage.seconds for stage in stages if not stage.reused_from)

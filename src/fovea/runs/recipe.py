@@ -8,9 +8,9 @@
       film:     {use: relight.film, matrix: {path: [orbit, spiral]}, with: {path: "${matrix.path}"},
                  on_error: continue}
 
-An artifact setting takes a path, or `${fit.out.scene}`, an output of an earlier stage; left unset it is
-joined to the newest earlier output of its kind, one of the same name before others. `matrix` makes a stage
-for each combination, `film[path=orbit]`. A `use` is a stage's name or `module:STAGE`.
+An artifact setting takes a path, or `${fit.out.scene}`, an output of an earlier stage; left unset
+it is joined to the newest earlier output of its kind, one of the same name before others. `matrix`
+makes a stage for each combination, `film[path=orbit]`. A `use` is a stage's name or `module:STAGE`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fovea import catalog, dialect
 from fovea.config import RECIPES, Config, resolve
-from fovea.dialect import Document
+from fovea.dialect import Document, mapping
 from fovea.errors import RecipeError
 from fovea.runs.artifact import kind
 from fovea.runs.stage import Stage
@@ -59,13 +59,13 @@ class Step:
     stage: Stage
     config: Config
     """Joined inputs hold their reference, `${fit.out.scene}`, until the run puts the path there."""
-    joins: Mapping[str, Join] = field(default_factory=dict)
+    joins: Mapping[str, Join] = field(default_factory=dict[str, Join])
     needs: tuple[str, ...] = ()
     """The keys of all stages that must be done before."""
     goes_on: bool = False
     """Whether the run goes on with what does not need this stage when it fails."""
     gpus: int = 0
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def bound(self, paths: Mapping[str, Path]) -> Config:
         """The config with the joined inputs in place."""
@@ -96,7 +96,7 @@ class Recipe:
 
     @property
     def id(self) -> str:
-        """What makes two recipes the same work: the graph of their stages, not the values in them."""
+        """What makes two recipes the same work: the graph of their stages, not the values."""
         graph = [
             [s.key, s.use, {name: [j.key, j.output] for name, j in sorted(s.joins.items())}]
             for s in self.steps
@@ -143,12 +143,13 @@ def load(
     path = _find(path_or_name)
     document = dialect.load(path)
     _refuse_unknown(document.data, RECIPE_KEYS, str(path))
-    entries = document.data.get("stages")
-    if not isinstance(entries, dict) or not entries:
+    entries = mapping(document.data.get("stages"))
+    if not entries:
         raise RecipeError(f"{path} has no stages. Give `stages: {{fit: {{use: relight.fit}}}}`.")
     typed = _by_stage(overrides, entries, str(path))
-    variables = document.data.get("vars") or {}
-    variables |= {name: dialect.parse(value) for name, value in typed.pop("vars", [])}
+    variables = mapping(document.data.get("vars")) | {
+        name: dialect.parse(value) for name, value in typed.pop("vars", [])
+    }
     builder = _Builder(document, variables, typed, environment)
     for key in entries:
         builder.add(key)
@@ -245,7 +246,7 @@ class _Builder:
         )
         config = _with_whole_paths(stage, resolved.config)
         joins = dict(self._references(key, stage, config))
-        launch = entry.data.get("launch") or {}
+        launch = mapping(entry.data.get("launch"))
         step = Step(
             key=key,
             use=use,
@@ -278,7 +279,7 @@ class _Builder:
     def _joined(
         self, key: str, stage: Stage, named: set[str], needs: Sequence[str], preset: str | None
     ) -> dict[str, str]:
-        """References for the inputs that nobody named; those that must be found, or are found by name."""
+        """References for the inputs nobody named; an optional one is joined by its name only."""
         joined: dict[str, str] = {}
         for name, wanted in stage.inputs.items():
             if name in named:
@@ -290,8 +291,8 @@ class _Builder:
             elif is_required and not preset:
                 before = ", ".join(self.steps) or "none"
                 raise RecipeError(
-                    f"stage '{key}' needs '{name}' ({kind(wanted).help}) and no earlier stage makes "
-                    f"it. Stages before it: {before}.{_maker(wanted)} "
+                    f"stage '{key}' needs '{name}' ({kind(wanted).help}) and no earlier stage "
+                    f"makes it. Stages before it: {before}.{_maker(wanted)} "
                     f"Or give {key}.{name}=PATH."
                 )
         return joined
@@ -328,12 +329,14 @@ class _Builder:
         outputs = self.steps[join.key].stage.outputs
         if join.output not in outputs:
             raise RecipeError(
-                f"{claim}, and '{join.key}' makes no '{join.output}'. It makes: {', '.join(outputs)}."
+                f"{claim}, and '{join.key}' makes no '{join.output}'. "
+                f"It makes: {', '.join(outputs)}."
             )
         made = outputs[join.output].kind
         if made != wanted:
             raise RecipeError(
-                f"{claim}, which is {kind(made).help} ({made}); wanted is {kind(wanted).help} ({wanted})."
+                f"{claim}, which is {kind(made).help} ({made}); "
+                f"wanted is {kind(wanted).help} ({wanted})."
             )
         return join
 
@@ -381,9 +384,9 @@ def _combinations(matrix: Mapping[str, Any], where: str) -> Iterator[dict[str, A
 def _filled(value: Any, known: Mapping[str, Mapping[str, Any]], where: str) -> Any:
     """Put variables in place: a value that is only `${vars.x}` keeps its type."""
     if isinstance(value, dict):
-        return {key: _filled(inner, known, where) for key, inner in value.items()}
+        return {key: _filled(inner, known, where) for key, inner in mapping(value).items()}
     if isinstance(value, list):
-        return [_filled(inner, known, where) for inner in value]
+        return [_filled(inner, known, where) for inner in cast("list[Any]", value)]
     if not isinstance(value, str):
         return value
 

@@ -77,9 +77,9 @@ class StageRecord:
     boot_id: str = ""
     token: str = ""
     error: Failure | None = None
-    outputs: dict[str, OutputFile] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
-    peak: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, OutputFile] = field(default_factory=dict[str, OutputFile])
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    peak: dict[str, float] = field(default_factory=dict[str, float])
     """`rss_mb`, and `gpu_mb` on a GPU."""
     reused_from: str = ""
     """The folder of the run that first made these outputs."""

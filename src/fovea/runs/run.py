@@ -1,13 +1,16 @@
 """A Run: one folder that tells what was done, and from which it can be gone on with.
 
     runs/2026-03-14_1012_bear-relight_k3f9/
-      run.json       the manifest: state, stages, scores, outputs; written whole at each change of state
-      recipe.yaml    the recipe as given          config.yaml    the recipe with everything filled in
-      events.jsonl   what happened, line by line  env.json       versions, machine, command
-      stages/        a folder a stage             stop.requested make this file to stop the run
+      run.json         the manifest: state, stages, scores, outputs; written whole at each change
+      recipe.yaml      the recipe as its author wrote it
+      config.yaml      the recipe with everything filled in; it is what `fovea resume` reads
+      events.jsonl     what happened, line by line
+      env.json         versions, machine, command
+      stages/          a folder a stage (`fovea.runs.record`)
+      stop.requested   make this file to have the run save and stop
 
-`execute` brings a recipe to its end: what is done is reused, what was interrupted goes on, what changed is done
-in a new folder beside the old one. Nothing is ever deleted by it.
+`execute` brings a recipe to its end: what is done is reused, what was interrupted goes on, what
+changed is done in a new folder beside the old one. Nothing is ever deleted by it.
 """
 
 from __future__ import annotations
@@ -107,7 +110,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """`running`, `done`, `failed`, `cancelled` or `interrupted`, which a run without its owner is."""
+        """`running`, `done`, `failed`, `cancelled`, or `interrupted`, as if its owner died."""
         said = self.manifest["state"]
         return "interrupted" if said == "running" and not is_held(self.folder) else said
 
@@ -146,7 +149,7 @@ class Run:
         return self.stage(key).scores
 
     def metrics(self, key: str) -> list[dict[str, Any]]:
-        """The curve of a stage: points `{time, step, epoch, metrics}`, without those a resume made void."""
+        """The curve of a stage: points `{time, step, epoch, metrics}`."""
         return read_metrics(self.stage(key).folder / "metrics.jsonl")
 
     def events(self, since: int = 0) -> Iterator[Event]:
@@ -160,7 +163,7 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 4 done but for stages that may fail, 130 and 143 stopped, else that of the failure."""
+        """0 done, 4 done but for stages that may fail, 130 or 143 stopped, else the failure's."""
         manifest, failures = self.manifest, self.failures
         if manifest["state"] == "done":
             return 4 if failures else 0
@@ -193,16 +196,16 @@ def execute(
 
     Args:
         recipe: what to do.
-        root: the folder of runs, in which the newest unfinished run of this recipe is gone on with.
+        root: the folder of runs, in which the newest unfinished run of this recipe goes on.
         folder: the run's own folder, when it is to be a certain one.
         new: start a run of its own in `root`, whatever is there.
         reuse: whether finished stages of other runs may be taken over.
         jobs: how many stages may work at once.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        isolation: `process` gives each stage a child process; `inline` works here, for tests and trials.
+        isolation: `process` gives each stage a child process; `inline` works here.
         track: trackers besides metrics.jsonl: `tensorboard`, `wandb`, `mlflow`.
         watch: called with each event, as it is read from the run's log.
-        asked_to_stop: asked often; once it says yes, the stages save and the run ends as interrupted.
+        asked_to_stop: asked often; once it says yes, the stages save and the run is interrupted.
 
     Returns:
         The run, also when a stage failed: see its `state`, `exit_code` and `raise_failure()`.
@@ -279,9 +282,9 @@ def _write_manifest(
     number: int | None,
 ) -> None:
     path = folder / "run.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     owner = me()
-    manifest = {
+    manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "id": folder.name,
         "name": recipe.name,

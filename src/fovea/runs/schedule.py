@@ -1,8 +1,8 @@
 """Working through a plan: which stage is next, what is at work, and what becomes of the rest.
 
-One thread starts stages, follows the events they write, passes on a wish to stop, and writes the manifest
-at each change. A wish to stop comes as SIGINT or SIGTERM, as a file `stop.requested` in the run's folder, or
-from the caller; a second signal kills.
+One thread starts stages, follows the events they write, passes on a wish to stop, and writes the
+manifest at each change. A wish to stop comes as SIGINT or SIGTERM, as a file `stop.requested` in
+the run's folder, or from the caller; a second signal kills.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,7 +259,7 @@ class Schedule:
         self._follow()
 
     @contextmanager
-    def _listening_to_signals(self) -> Iterator[None]:
+    def _listening_to_signals(self) -> Generator[None]:
         """Turn the first SIGINT or SIGTERM into a wish to stop; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -1,13 +1,13 @@
 """Stages: what one declares, and what it is handed when it runs.
 
-A stage is declared in its room's `stages.py`, which imports nothing heavy, as a `Stage`: a name, a Config,
-the artifacts it makes, and where its function stands. The function itself,
+A stage is declared in its room's `stages.py`, which imports nothing heavy, as a `Stage`: a name, a
+Config, the artifacts it makes, and where its function stands. The function itself,
 
     def fit(config: FitConfig, context: Context) -> dict[str, float]: ...
 
-stands in a module named after its verb, reads its inputs from the paths in its Config, writes each output
-to `context.output(name)`, and returns its final scores. Called directly in a test it is an ordinary
-function. It never prints, never opens a tracker and never reads the environment.
+stands in a module named after its verb, reads its inputs from the paths in its Config, writes each
+output to `context.output(name)`, and returns its final scores. Called directly in a test it is an
+ordinary function. It never prints, never opens a tracker and never reads the environment.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Stage:
     """Raised when the same config and inputs give other results than before."""
     resumable: Literal["none", "checkpoint", "items"] = "none"
     launch: Literal["inline", "process", "torchrun"] = "process"
-    metrics: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)
+    metrics: Mapping[str, Literal["min", "max"]] = field(
+        default_factory=dict[str, Literal["min", "max"]]
+    )
     """The metrics it logs or returns that a study may follow, and which way is better."""
     positional: tuple[str, ...] = ()
     """Settings that may be given on the command line without their name, in this order."""
@@ -149,7 +151,8 @@ class Items:
 class Context:
     """What a stage is handed: where to write, whom to tell, and whether to stop.
 
-    `Context.local(stage, config, folder)` gives one without a run around it, for tests and notebooks.
+    `Context.local(stage, config, folder)` gives one without a run around it, for tests and
+    notebooks.
     """
 
     stage: Stage
@@ -198,7 +201,8 @@ class Context:
 
         if image.dtype != np.uint8 or image.ndim != 3:
             raise DataError(
-                f"a picture is [height, width, 3] of uint8; '{name}' is {image.shape} of {image.dtype}"
+                f"a picture is [height, width, 3] of uint8; '{name}' is {image.shape} of "
+                f"{image.dtype}"
             )
         path = self.folder / "pictures" / f"{name}-{step:07d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

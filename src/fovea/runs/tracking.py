@@ -1,13 +1,15 @@
 """Trackers: where numbers and pictures go besides metrics.jsonl, which is the truth.
 
-A tracker follows a run's events in a thread of its own, so that a slow one never holds up the work, and one
-that breaks is left out with one warning. Whatever it missed can be made again from the run's folder: see
-`replay`. The step is the one axis; `epoch` is a value like others. A `rewind` makes what a stage logged beyond
-its checkpoint void.
+A tracker follows a run's events in a thread of its own, so that a slow one never holds up the work,
+and one that breaks is left out with one warning. Whatever it missed can be made again from the
+run's folder: see `replay`. The step is the one axis; `epoch` is a value like others. A `rewind`
+makes what a stage logged beyond its checkpoint void.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import shutil
 import threading
@@ -147,7 +149,7 @@ class TensorBoard:
 
     def _writer(self, stage: str) -> Any:
         if stage not in self._writers:
-            from tensorboardX import SummaryWriter
+            from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingTypeStubs]
 
             folder = self.run.stage(stage).folder / "tb"
             self._writers[stage] = SummaryWriter(
@@ -164,14 +166,14 @@ class TensorBoard:
 class WandB:
     """Weights & Biases, offline unless WANDB_MODE says otherwise.
 
-    It cannot take a step back, so a resumed run is told anew from its metrics, and what an earlier session
-    wrote is replaced.
+    It cannot take a step back, so a resumed run is told anew from its metrics, and what an earlier
+    session wrote is replaced.
     """
 
     name = "wandb"
 
     def __init__(self, run: Run, folder: Path | None = None) -> None:
-        import wandb
+        wandb: Any = importlib.import_module("wandb")
 
         self.run = run
         folder = folder or run.folder / "trackers"
@@ -211,11 +213,11 @@ class MLflow:
     name = "mlflow"
 
     def __init__(self, run: Run) -> None:
-        from mlflow import MlflowClient
+        client: Any = importlib.import_module("mlflow").MlflowClient
 
         self.run = run
         store = f"sqlite:///{run.folder.absolute().parent / 'mlflow.db'}"
-        self._client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", store))
+        self._client = client(os.environ.get("MLFLOW_TRACKING_URI", store))
         known = self._client.get_experiment_by_name(run.name)
         experiment = known.experiment_id if known else self._client.create_experiment(run.name)
         self._id = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
@@ -255,14 +257,12 @@ def check(names: Sequence[str]) -> None:
         ConfigError: there is no such tracker.
         BackendError: its package is missing.
     """
-    import importlib.util
-
     for name in names:
         if name not in KINDS:
             raise ConfigError(f"'{name}' is not a tracker. Trackers: {', '.join(KINDS)}.")
         if importlib.util.find_spec(_PACKAGES[name]) is None:
             raise BackendError(
-                f"tracking with {name} needs the package {_PACKAGES[name]}, which is not installed. "
+                f"tracking with {name} needs the package {_PACKAGES[name]}, which is not there. "
                 f"pip install 'fovea-vision[{name}]'."
             )
 
