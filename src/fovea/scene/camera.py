@@ -164,12 +164,12 @@ class Camera:
     @property
     def fov_x(self) -> float:
         """The horizontal field of view, in radians."""
-        return 2 * math.atan(self.width / (2 * float(self.intrinsics[0, 0])))
+        return 2 * math.atan(self.width / (2 * _focal(self)[0]))
 
     @property
     def fov_y(self) -> float:
         """The vertical field of view, in radians."""
-        return 2 * math.atan(self.height / (2 * float(self.intrinsics[1, 1])))
+        return 2 * math.atan(self.height / (2 * _focal(self)[1]))
 
     def resized(self, *, height: int, width: int) -> Camera:
         """The same view on another grid of pixels."""
@@ -233,6 +233,11 @@ def _matrix(values: Any) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float64)
 
 
+def _focal(camera: Camera) -> tuple[float, float]:
+    lens = camera.intrinsics.detach()
+    return float(lens[0, 0]), float(lens[1, 1])
+
+
 def _check(camera: Camera) -> None:
     where = f" of camera {camera.name!r}" if camera.name else " of a camera"
     for name, matrix, shape in (
@@ -249,10 +254,10 @@ def _check(camera: Camera) -> None:
             f"The image{where} must have a positive size; got height={camera.height}, "
             f"width={camera.width}."
         )
-    if float(camera.intrinsics[0, 0]) <= 0 or float(camera.intrinsics[1, 1]) <= 0:
+    if min(_focal(camera)) <= 0:
         raise DataError(
-            f"The focal lengths{where} must be positive; got {float(camera.intrinsics[0, 0])} and "
-            f"{float(camera.intrinsics[1, 1])} px."
+            f"The focal lengths{where} must be positive; got {_focal(camera)[0]} and "
+            f"{_focal(camera)[1]} px."
         )
     rotation = camera.rotation.detach()
     off = float((rotation @ rotation.T - torch.eye(3).to(rotation)).abs().max())

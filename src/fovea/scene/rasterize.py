@@ -120,12 +120,12 @@ def rasterize(
         drawn = drawn + transmittance[..., None] * background
     alpha = 1 - transmittance
     weight = alpha if depth_gradient else alpha.detach()
-    mean_depth = depth_sum.squeeze(-1) / weight.clamp(min=EMPTY)
+    summed = depth_sum.squeeze(-1) if depth_gradient else depth_sum.squeeze(-1).detach()
     return Raster(
         features=drawn,
         passengers=carried,
         alpha=alpha,
-        depth=torch.where(weight > EMPTY, mean_depth, 0.0),
+        depth=torch.where(weight > EMPTY, summed / weight.clamp(min=EMPTY), 0.0),
         transmittance=transmittance,
         means2d=splats.means2d,
         radii=splats.radii,
