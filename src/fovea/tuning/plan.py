@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fovea import dialect
 from fovea.config import Config, Resolved, find, nearest, preset_file, resolve
@@ -33,7 +33,7 @@ class Goal:
     reduce: str = "last"
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Literal["maximize", "minimize"]:
         """The direction in Optuna's word."""
         return "maximize" if self.is_max else "minimize"
 
@@ -56,6 +56,8 @@ class Plan:
     """The settings below all trials, without those of the space."""
     space: Space
     goals: tuple[Goal, ...]
+    beside: Path = Path()
+    """The folder that `target.config` is relative to."""
     baseline: Values | None = None
     """The parameters of the base settings, where the space holds them."""
     notes: tuple[str, ...] = ()
@@ -134,7 +136,8 @@ def load(
         raise invalid(file.study, error.problems) from None
     lines = dialect.load(path)
     goals, problems, notes = _goals(file, stage)
-    plan = Plan(file, path, file.target.stage, stage, base, space, goals, notes=tuple(notes))
+    beside = beside or path.parent
+    plan = Plan(file, path, file.target.stage, stage, base, space, goals, beside)
     problems += sampler.problems(file.search, space, goals=len(goals))
     problems += pruner.problems(file.prune, goals=len(goals))
     problems += _budget_problems(file)

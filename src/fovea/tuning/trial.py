@@ -7,7 +7,7 @@
       metrics.jsonl  the numbers it reported, without those a resume made void
       run/           an ordinary run folder
 
-The folder's name ends in letters of the study's own, so that a new study of the same name never goes
+The folder's name ends in letters of the study's own, so that a new study of that name never goes
 on with another's checkpoints. A retried trial keeps its folder: its run goes on from where it was.
 """
 
