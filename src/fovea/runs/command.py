@@ -15,7 +15,7 @@ from fovea.runs.cache import Cache
 from fovea.runs.plan import PlannedStage
 from fovea.runs.plan import plan as plan_of
 from fovea.runs.recipe import Recipe, load
-from fovea.runs.run import ROOT, Run, execute, fresh_folder, unfinished
+from fovea.runs.run import ROOT, Run, all_runs, execute, fresh_folder, newest_of, unfinished
 
 
 def run_options() -> argparse.ArgumentParser:
@@ -92,7 +92,7 @@ def resume(arguments: list[str]) -> int:
     )
     parser.add_argument("folder", type=Path, nargs="?", help="the run; else the newest unfinished")
     options = parser.parse_args(arguments)
-    options.run = Run.open(options.folder or options.run or _newest(options.root)).folder
+    options.run = Run.open(options.folder or options.run or _newest_unfinished(options.root)).folder
     return carry_out(load(options.run / "config.yaml", environment={}), options)
 
 
@@ -110,8 +110,22 @@ def demo(arguments: list[str]) -> int:
     recipe = load("demo", joined(flags))
     code = carry_out(recipe, options)
     if code == 0 and not options.dry_run:
-        _show_page(options.run or _last(options.root, recipe))
+        _show_page(options.run or newest_of(options.root, recipe.name))
     return code
+
+
+def doctor(arguments: list[str]) -> int:
+    """`fovea doctor`: what this machine has and what is missing."""
+    from fovea.runs import doctor as checks
+
+    return checks.main(arguments)
+
+
+def runs(arguments: list[str]) -> int:
+    """`fovea runs ls|show|diff|rm|gc|export`."""
+    from fovea.runs import shelf
+
+    return shelf.main(arguments)
 
 
 def show_plan(recipe: Recipe, options: argparse.Namespace) -> int:
@@ -119,7 +133,11 @@ def show_plan(recipe: Recipe, options: argparse.Namespace) -> int:
     root = options.run.absolute().parent if options.run else options.root
     folder = options.run or (None if options.new else unfinished(root, recipe))
     planned = plan_of(
-        recipe, folder or fresh_folder(root, recipe.name), Cache(root), reuse=not options.no_reuse
+        recipe,
+        folder or fresh_folder(root, recipe.name),
+        Cache(root),
+        reuse=not options.no_reuse,
+        before=newest_of(root, recipe.name),
     )
     title = (
         f"{recipe.name}: goes on in {folder}" if folder else f"{recipe.name}: a new run in {root}"
@@ -169,22 +187,13 @@ def joined(flags: list[str]) -> list[str]:
     return found
 
 
-def _newest(root: Path) -> Path:
-    from fovea.runs.run import all_runs
-
-    open_runs = [
-        r.folder for r in all_runs(root) if r.manifest["state"] not in ("done", "cancelled")
-    ]
-    return open_runs[-1] if open_runs else root
+def _newest_unfinished(root: Path) -> Path:
+    ended = ("done", "cancelled")
+    found = [run.folder for run in all_runs(root) if run.manifest["state"] not in ended]
+    return found[-1] if found else root
 
 
-def _last(root: Path, recipe: Recipe) -> Path:
-    from fovea.runs.run import all_runs
-
-    return [r.folder for r in all_runs(root) if r.name == recipe.name][-1]
-
-
-def _show_page(folder: Path) -> None:
-    if importlib.util.find_spec("fovea.viewer.page"):
+def _show_page(folder: Path | None) -> None:
+    if folder and importlib.util.find_spec("fovea.viewer.page"):
         page = importlib.import_module("fovea.viewer.page").export(folder)
         console.say(f"Look at it: {page}")

@@ -117,8 +117,8 @@ class ChildStage:
         if status < 0:
             message = (
                 f"{name} was ended by {signal.Signals(-status).name} after {after}, from outside "
-                f"or by a fault in a library. Its last words are in {self.console}; the same command "
-                "goes on from the last checkpoint."
+                f"or by a fault in a library. Its last words are in {self.console}; the same "
+                "command goes on from the last checkpoint."
             )
             return Failure("killed", message, lines)
         message = f"{name} left with status {status} before it was done. See {self.console}."

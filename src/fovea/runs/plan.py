@@ -44,14 +44,26 @@ class PlannedStage:
         return {name: self.folder / "out" / output.path for name, output in made}
 
 
-def plan(recipe: Recipe, folder: Path, cache: Cache, *, reuse: bool = True) -> list[PlannedStage]:
-    """Say for each stage what the run in `folder` would do, changing nothing."""
+def plan(
+    recipe: Recipe,
+    folder: Path,
+    cache: Cache,
+    *,
+    reuse: bool = True,
+    before: Path | None = None,
+) -> list[PlannedStage]:
+    """Say for each stage what the run in `folder` would do, changing nothing.
+
+    `before` is an earlier run of the recipe, to say what has changed since.
+    """
     planned: list[PlannedStage] = []
     fingerprints: dict[str, str] = {}
     for step in recipe.steps:
         what = identity(step, fingerprints, cache)
         fingerprints[step.key] = digest(what)
         planned.append(_decide(step, what, fingerprints[step.key], folder, cache, reuse=reuse))
+        if planned[-1].action == "run" and not planned[-1].why:
+            planned[-1].why = _why_anew(step, what, [folder, *([before] if before else [])])
     return planned
 
 
@@ -74,7 +86,6 @@ def _decide(
         return base
     if record:
         return _again(base, record)
-    base.why = _why_anew(step, what, run_folder)
     return base
 
 
@@ -99,12 +110,14 @@ def _ended(record: StageRecord) -> str:
     )
 
 
-def _why_anew(step: Step, what: Identity, run_folder: Path) -> str:
-    earlier = list(_same_key(step.key, run_folder))
+def _why_anew(step: Step, what: Identity, run_folders: list[Path]) -> str:
+    earlier = [record for folder in run_folders for record in _same_key(step.key, folder)]
     if not earlier:
         return "not done yet"
     newest = max(earlier, key=lambda record: record.started or 0)
     changes = differences(newest.identity, what)
+    if not changes:
+        return "nothing is to be reused"
     more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
     return f"changed: {', '.join(changes[:4])}{more}"
 

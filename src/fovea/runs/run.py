@@ -37,6 +37,7 @@ from fovea.errors import (
 )
 from fovea.runs.cache import Cache
 from fovea.runs.durable import sweep, write_json, write_text
+from fovea.runs.environment import environment
 from fovea.runs.events import read_events, read_metrics
 from fovea.runs.lock import RunLock, is_held, me
 from fovea.runs.plan import PlannedStage, plan
@@ -225,7 +226,7 @@ def execute(
     with RunLock(folder) as lock:
         _refuse_another(folder, recipe)
         cache = Cache(root)
-        planned = plan(recipe, folder, cache, reuse=reuse)
+        planned = plan(recipe, folder, cache, reuse=reuse, before=newest_of(root, recipe.name))
         _begin(folder, recipe)
         tracks = tracking.Tracking(tracking.trackers(track, Run(folder))) if track else None
 
@@ -257,6 +258,12 @@ def unfinished(root: Path, recipe: Recipe) -> Path | None:
         and m["name"] == recipe.name
         and m["state"] not in ("done", "cancelled")
     ]
+    return found[-1] if found else None
+
+
+def newest_of(root: Path, name: str) -> Path | None:
+    """The newest run of the recipe of that name, finished or not."""
+    found = [run.folder for run in all_runs(root) if run.name == name]
     return found[-1] if found else None
 
 
@@ -335,6 +342,8 @@ def _refuse_another(folder: Path, recipe: Recipe) -> None:
 
 def _begin(folder: Path, recipe: Recipe) -> None:
     sweep(folder)
+    if not (folder / "env.json").is_file():
+        write_json(folder / "env.json", environment())
     (folder / STOP_FILE).unlink(missing_ok=True)
     write_text(folder / "recipe.yaml", recipe.given or recipe.to_yaml())
     write_text(folder / "config.yaml", recipe.to_yaml())

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from fovea import console
+from fovea import console, dialect
 from fovea.errors import BackendError, ConfigError
 from fovea.runs.run import Run
 from fovea.runs.stage import Event
@@ -184,7 +184,7 @@ class WandB:
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "fovea"),
             name=run.folder.name,
-            config=_settings(run),
+            config=settings_of(run),
             dir=str(folder),
             mode=mode,
             reinit="create_new",
@@ -221,7 +221,7 @@ class MLflow:
         known = self._client.get_experiment_by_name(run.name)
         experiment = known.experiment_id if known else self._client.create_experiment(run.name)
         self._id = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
-        for stage, settings in _settings(run).items():
+        for stage, settings in settings_of(run).items():
             for name, value in settings.items():
                 self._client.log_param(self._id, f"{stage}.{name}", str(value)[:500])
 
@@ -300,11 +300,10 @@ def tell_again(run: Run, tracker: Tracker) -> None:
             tracker.take(final)
 
 
-def _settings(run: Run) -> dict[str, dict[str, Any]]:
-    from fovea import dialect
-
-    stages = dialect.load(run.folder / "config.yaml").data["stages"]
-    return {key: stage["with"] for key, stage in stages.items()}
+def settings_of(run: Run) -> dict[str, dict[str, Any]]:
+    """The settings of a run's stages, by their keys."""
+    stages = dialect.mapping(dialect.load(run.folder / "config.yaml").data["stages"])
+    return {key: dialect.mapping(stage["with"]) for key, stage in stages.items()}
 
 
 def _pixels(path: Path) -> Any:
