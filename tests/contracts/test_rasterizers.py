@@ -104,7 +104,7 @@ def agree(twin: str, gaussians: Gaussians, view: Camera, **options: Any) -> None
     raster, gradients = draw(gaussians, view, twin, **options)
     judge, wanted = draw(gaussians, view, "plain", **options)
     for name in ("features", "passengers", "alpha", "transmittance"):
-        found, value = getattr(raster, name).cpu().double(), getattr(judge, name)
+        found, value = getattr(raster, name).detach().cpu().double(), getattr(judge, name).detach()
         if found.numel() == 0:
             continue
         off = (found - value).abs()

@@ -25,6 +25,8 @@ from fovea.scene.raster.splats import (
     View,
 )
 
+MOST_PX = 1e9
+"""Beyond this, a place or a size on the image is an overflow."""
 SMALLEST_EIGENVALUE_GAP = 0.1
 """Under the square root of the radius, as the first CUDA rasterisers had it."""
 
@@ -64,16 +66,14 @@ def project(gaussians: Gaussians, view: View) -> Splats:
     determinant = torch.where(valid, determinant, 1.0)
     conics = torch.stack([c, -b, a], dim=-1) / determinant[:, None]
 
-    radii = _radii(a.detach(), c.detach(), determinant.detach())
-    seen = valid & _reaches(
-        means2d.detach(), conics.detach(), gaussians.opacities.detach(), radii, view
-    )
+    constant = (values.detach() for values in (means2d, conics, at[:, 2], gaussians.opacities))
+    radii = visible_radii(*constant, view)
     return Splats(
         means2d=means2d,
         conics=conics,
         depths=at[:, 2],
         opacities=gaussians.opacities,
-        radii=torch.where(seen, radii, 0.0).to(torch.int32),
+        radii=torch.where(valid, radii, 0),
     )
 
 
@@ -118,13 +118,24 @@ def blend(
     return torch.cat(strips), torch.cat(leftovers)
 
 
-def _radii(a: Tensor, c: Tensor, determinant: Tensor) -> Float[Tensor, " N"]:
-    middle = (a + c) / 2
-    gap = (middle * middle - determinant).clamp(min=SMALLEST_EIGENVALUE_GAP).sqrt()
-    return torch.ceil(3 * (middle + gap).sqrt())
+def visible_radii(
+    means2d: Float[Tensor, "N 2"],
+    conics: Float[Tensor, "N 3"],
+    depths: Float[Tensor, " N"],
+    opacities: Float[Tensor, " N"],
+    view: View,
+) -> Int[Tensor, " N"]:
+    """Three standard deviations along the longer axis, in whole pixels; 0 where it is not seen."""
+    determinant = conics[:, 0] * conics[:, 2] - conics[:, 1] ** 2
+    middle = (conics[:, 0] + conics[:, 2]) / (2 * determinant)
+    gap = (middle * middle - 1 / determinant).clamp(min=SMALLEST_EIGENVALUE_GAP).sqrt()
+    radii = torch.ceil(3 * (middle + gap).sqrt())
+    finite = (radii < MOST_PX) & (means2d.abs() < MOST_PX).all(dim=-1)
+    seen = (depths > view.near) & finite & _reaches(means2d, conics, opacities, radii, view)
+    return torch.where(seen, radii, 0.0).to(torch.int32)
 
 
-def _half_sizes(conics: Tensor, opacities: Tensor) -> Float[Tensor, "N 2"]:
+def half_sizes(conics: Tensor, opacities: Tensor) -> Float[Tensor, "N 2"]:
     """Half width and height, in px, of where alpha reaches its threshold; -inf if nowhere."""
     reach = 2 * torch.log(opacities.clamp(min=1e-30) / ALPHA_MIN)
     determinant = conics[:, 0] * conics[:, 2] - conics[:, 1] ** 2
@@ -140,7 +151,7 @@ def _reaches(
         rectangle = _tile_rectangles(means2d, radii, view)
         return (rectangle[:, 0] < rectangle[:, 2]) & (rectangle[:, 1] < rectangle[:, 3])
     size = means2d.new_tensor([view.width, view.height])
-    half = _half_sizes(conics, opacities)
+    half = half_sizes(conics, opacities)
     return ((means2d + half >= 0.5) & (means2d - half <= size - 0.5)).all(dim=-1)
 
 
@@ -158,7 +169,7 @@ def _boxes(splats: Splats, ids: Tensor, view: View) -> Float[Tensor, "M 4"]:
     means2d, conics = splats.means2d.detach()[ids], splats.conics.detach()[ids]
     if view.in_tiles:
         return _tile_rectangles(means2d, splats.radii[ids], view).to(means2d) * TILE
-    half = _half_sizes(conics, splats.opacities.detach()[ids]) * 1.001 + 0.01
+    half = half_sizes(conics, splats.opacities.detach()[ids]) * 1.001 + 0.01
     return torch.cat([means2d - half, means2d + half], dim=-1)
 
 
