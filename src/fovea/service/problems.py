@@ -1,0 +1,148 @@
+"""What a caller is told when something is wrong: problem bodies after RFC 9457.
+
+Every answer that is no success has the same shape, with a `code` that stays the same when the words
+change. Settings that are not valid come as `errors`, the very objects that the command line prints.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from fovea.errors import BackendError, BusyError, ConfigError, FoveaError, JobError, Problem
+
+log = logging.getLogger(__name__)
+
+
+class SettingProblem(BaseModel):
+    """One setting that is not valid."""
+
+    loc: str
+    code: str
+    message: str
+    input: Any = None
+    source: str = ""
+
+
+class ProblemBody(BaseModel):
+    """The body of every answer that is no success."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    errors: list[SettingProblem] = []
+
+
+class RefusedError(FoveaError):
+    """A request that cannot be served, with the status it is answered with."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        errors: Sequence[Problem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code  # type: ignore[misc]  -- one class serves all refusals
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+def not_found(what: str, id: str, hint: str = "") -> RefusedError:
+    """There is nothing of that name."""
+    return RefusedError(404, "not_found", f"there is no {what} '{id}'.{hint and ' ' + hint}")
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer every error with a problem body."""
+
+    @app.exception_handler(FoveaError)
+    async def refused(request: Request, error: FoveaError) -> JSONResponse:
+        if isinstance(error, RefusedError):
+            return body(request, error.status, error.code, str(error), error.errors, error.headers)
+        problems = error.problems if isinstance(error, ConfigError) else ()
+        return body(request, status_of(error), error.code, str(error).splitlines()[0], problems)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        code = {413: "too_large"}.get(status, status.phrase.lower().replace(" ", "_"))
+        detail = error.detail if error.detail != status.phrase else status.description
+        return body(request, status, code, detail or status.phrase, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [
+            Problem(
+                ".".join(map(str, detail["loc"][1:])),
+                detail["type"],
+                detail["msg"],
+                detail["input"] if isinstance(detail["input"], str | int | float) else None,
+                str(detail["loc"][0]),
+            )
+            for detail in error.errors()
+        ]
+        return body(request, 422, "request", "the request is not valid", problems)
+
+    @app.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s", request.method, request.url.path, exc_info=error)
+        detail = "this is a fault of the service; its log says more"
+        return body(request, 500, "internal", detail)
+
+
+def status_of(error: FoveaError) -> int:
+    """The status that says what sort of error it is."""
+    if isinstance(error, BusyError) or error.code == "idempotency_conflict":
+        return 409
+    if isinstance(error, BackendError):
+        return 503
+    return 500 if isinstance(error, JobError) else 422
+
+
+def body(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[Problem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem as an answer."""
+    problem = ProblemBody(
+        type=f"urn:fovea:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        instance=request.url.path,
+        errors=[SettingProblem(**vars(error)) for error in errors],
+    )
+    return JSONResponse(
+        jsonable_encoder(problem),
+        status,
+        headers=dict(headers or {}),
+        media_type="application/problem+json",
+    )
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ProblemBody, "description": "A problem, after RFC 9457."}
+}
+"""For the description of the API: what else every route may answer."""

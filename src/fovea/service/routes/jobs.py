@@ -1,0 +1,246 @@
+"""Jobs: ask for one, see how it goes, follow it, end it, take what it made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.datastructures import UploadFile
+
+from fovea.runs.events import Follower
+from fovea.runs.run import fresh_folder
+from fovea.service.jobs import Job, new_id
+from fovea.service.problems import RESPONSES, RefusedError, not_found
+from fovea.service.schemas import JobList, JobView, State
+from fovea.service.state import Here, Service, TheJob, Who
+from fovea.service.submission import stages_of, submission
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
+
+LOOK_EVERY_S = 0.2
+INTERNAL = {"queued": ("queued", "leased")}
+"""A public state that stands for more than itself."""
+
+
+@router.post(
+    "/{kind}",
+    status_code=202,
+    response_model=JobView,
+    responses={200: {"model": JobView, "description": "This very request was made before."}},
+    openapi_extra={
+        "requestBody": {
+            "description": "The settings: see /v1/schemas/{kind}. In a form they are the part"
+            " `config`, and a file in a part named as the setting becomes that setting's input.",
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"config": {"type": "string"}},
+                        "additionalProperties": {"type": "string", "format": "binary"},
+                    }
+                },
+            },
+        }
+    },
+)
+async def submit(
+    kind: str,
+    request: Request,
+    here: Here,
+    who: Who,
+    preset: Annotated[str | None, Query(description="one of the stage's presets")] = None,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Ask for a stage or a recipe to be run."""
+    await run_sync(stages_of, kind)
+    settings = await _settings(request, here)
+    job, is_new = await run_sync(_enqueue, here, who.owner, kind, settings, preset, idempotency_key)
+    if is_new:
+        here.supervisor.wake()
+    return JSONResponse(
+        JobView.of(job).model_dump(mode="json"),
+        202 if is_new else 200,
+        headers={"Location": f"/v1/jobs/{job.id}"},
+    )
+
+
+@router.get("")
+def jobs(
+    here: Here,
+    who: Who,
+    state: State | None = None,
+    before: str = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> JobList:
+    """The caller's jobs, newest first."""
+    states = INTERNAL.get(state, (state,)) if state else ()
+    found = here.store.list(who.owner, states=states, before=before, limit=limit + 1)
+    more = {"before": found[limit - 1].id, "limit": limit} if len(found) > limit else None
+    if more and state:
+        more["state"] = state
+    next_page = f"/v1/jobs?{urlencode(more)}" if more else None
+    return JobList(jobs=[JobView.of(job) for job in found[:limit]], next=next_page)
+
+
+@router.get("/{id}")
+def job(found: TheJob) -> JobView:
+    """One job."""
+    return JobView.of(found)
+
+
+@router.delete("/{id}", status_code=202)
+def cancel(found: TheJob, here: Here) -> JobView:
+    """End a job: it may save what it has, then its processes are killed."""
+    return JobView.of(here.store.cancel(found.id) or here.job(found.id, found.owner))
+
+
+@router.get("/{id}/events", response_class=EventSourceResponse)
+async def events(
+    found: TheJob,
+    here: Here,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """What happens in a job, as it happens, from the beginning or after `Last-Event-ID`.
+
+    Each event of the run has its number as id. `job` tells of the job itself; `end` is the last.
+    """
+    since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    follower = Follower(here.run_folder(found) / "events.jsonl", since=since)
+    told: tuple[Any, ...] = ()
+    while not here.closing.is_set():
+        now = await run_sync(here.store.get, found.id)
+        if now is None:
+            return
+        # The row first, then the events: what is written before the row says "ended" is not missed.
+        for event in await run_sync(list, follower.new()):
+            yield ServerSentEvent(data=event, event=event["kind"], id=str(event["n"]))
+        seen = (now.state, now.cancel_requested, now.attempt)
+        if seen != told:
+            told = seen
+            data = JobView.of(now).model_dump(mode="json")
+            yield ServerSentEvent(data=data, event="job" if now.is_open else "end", retry=1000)
+        if not now.is_open:
+            return
+        await anyio.sleep(LOOK_EVERY_S)
+
+
+@router.get("/{id}/artifacts/{name:path}", response_class=FileResponse)
+def artifact(name: str, found: TheJob, here: Here, request: Request) -> Response:
+    """Something a job made: a file, whole or in parts, or the list of the files in a folder."""
+    first, _, rest = name.partition("/")
+    made = here.artifact(found, first)
+    if made is None:
+        names = [one["name"] for one in found.result["artifacts"]] if found.result else []
+        hint = f"It made: {', '.join(names)}." if names else f"The job is {found.public_state}."
+        raise not_found("artifact", first, hint)
+    path = here.find(f"jobs/{found.id}/{name}", found.owner)
+    if path is None:
+        raise not_found("file", name, "It may have been removed since.")
+    if path.is_dir():
+        return JSONResponse(_listing(path))
+    tag = made[1]["sha256"] if not rest else f"{path.stat().st_mtime_ns:x}"
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, filename=path.name)
+
+
+async def _settings(request: Request, here: Service) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with request.form(max_files=here.settings.archive_entries) as form:
+            return await run_sync(_from_form, list(form.multi_items()), here)
+    body = await request.body()
+    if kind not in ("application/json", "") and body:
+        raise RefusedError(
+            415, "media_type", f"settings come as JSON or as a form, and this is {kind}."
+        )
+    return _object(body or b"{}", "the body")
+
+
+def _from_form(items: list[tuple[str, UploadFile | str]], here: Service) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    files: dict[str, list[UploadFile]] = {}
+    for name, value in items:
+        if isinstance(value, UploadFile) and name != "config":
+            files.setdefault(name, []).append(value)
+        elif name == "config":
+            text = value.file.read() if isinstance(value, UploadFile) else value
+            settings = _object(text, "the part `config`")
+        else:
+            raise RefusedError(
+                422, "form", f"the form's part '{name}' is no file. Put settings into `config`."
+            )
+    for name, sent in files.items():
+        upload = here.uploads.keep([(one.filename or "", one.file) for one in sent])
+        _put(settings, name, f"uploads/{upload.id}")
+    return settings
+
+
+def _put(settings: dict[str, Any], dotted: str, value: str) -> None:
+    """Set `fit.data` of a recipe, or `data` of a stage."""
+    *groups, key = dotted.split(".")
+    for group in groups:
+        settings = settings.setdefault(group, {})
+        if not isinstance(settings, dict):
+            raise RefusedError(422, "form", f"'{group}' of '{dotted}' is no group of settings.")
+    settings[key] = value
+
+
+def _object(text: str | bytes, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "not_json", f"{where} is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise RefusedError(422, "not_object", f"{where} must be an object of settings.")
+    return found
+
+
+def _enqueue(
+    here: Service,
+    owner: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    preset: str | None,
+    key: str | None,
+) -> tuple[Job, bool]:
+    asked = submission(kind, settings, preset=preset, lookup=lambda name: here.find(name, owner))
+    job = Job(
+        id=new_id(),
+        owner=owner,
+        kind=kind,
+        config=asked.body,
+        recipe=asked.recipe.to_yaml(),
+        stages=len(asked.recipe.steps),
+        run=_fresh_run(here.settings.runs, asked.recipe.name),
+        digest=asked.digest,
+        idempotency_key=key,
+        max_attempts=here.settings.attempts,
+        created=time.time(),
+    )
+    return here.store.enqueue(job)
+
+
+def _fresh_run(runs: Path, name: str) -> str:
+    return fresh_folder(runs, name).name
+
+
+def _listing(folder: Path) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "files": [
+            {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size}
+            for path in files
+        ]
+    }

@@ -1,0 +1,90 @@
+"""What the routes share: settings, job table, uploads, workers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from fovea import dialect
+from fovea.service.access import Caller, caller
+from fovea.service.jobs import Job, JobStore
+from fovea.service.outcome import find_artifact
+from fovea.service.problems import RefusedError, not_found
+from fovea.service.settings import ServeConfig
+from fovea.service.submission import below
+from fovea.service.supervisor import Supervisor
+from fovea.service.uploads import Uploads
+
+
+@dataclass
+class Service:
+    """The parts of a running service."""
+
+    settings: ServeConfig
+    store: JobStore
+    uploads: Uploads
+    supervisor: Supervisor
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Set when the service is about to end: what streams, stops."""
+
+    def job(self, id: str, owner: str) -> Job:
+        """The caller's job of that id.
+
+        Raises:
+            RefusedError: the caller has none.
+        """
+        job = self.store.get(id)
+        if job is None or job.owner != owner:
+            raise not_found("job", id, "GET /v1/jobs lists them.")
+        return job
+
+    def run_folder(self, job: Job) -> Path:
+        """The folder of a job's run; there is none before it begins."""
+        return self.settings.runs / job.run
+
+    def find(self, name: str, owner: str) -> Path | None:
+        """Where the file or folder of a name in a request stands: see `submission`."""
+        first, _, rest = name.partition("/")
+        if first == "samples":
+            return below(dialect.SAMPLES, rest)
+        id, _, rest = rest.partition("/")
+        if first == "uploads":
+            path = self.uploads.path(id)
+            return below(path, rest) if path else None
+        job = self.store.get(id)
+        if first != "jobs" or job is None or job.owner != owner:
+            return None
+        artifact, _, rest = rest.partition("/")
+        found = self.artifact(job, artifact)
+        return below(found[0], rest) if found else None
+
+    def artifact(self, job: Job, name: str) -> tuple[Path, dict[str, Any]] | None:
+        """Where an artifact of a finished job stands, and what is known of it."""
+        about = find_artifact(job.result, name) if job.result else None
+        return (self.run_folder(job) / about["path"], about) if about else None
+
+
+def service(request: Request) -> Service:
+    """The service that a request came to."""
+    return request.app.state.service
+
+
+Here = Annotated[Service, Depends(service)]
+Who = Annotated[Caller, Depends(caller)]
+
+
+def the_job(id: str, here: Here, who: Who) -> Job:
+    """The job named in the address."""
+    return here.job(id, who.owner)
+
+
+TheJob = Annotated[Job, Depends(the_job)]
+
+
+def too_large(megabytes: int) -> RefusedError:
+    """The body is larger than is taken in."""
+    return RefusedError(413, "too_large", f"a request may have {megabytes} MB at most.")
