@@ -1,0 +1,109 @@
+"""A real service: uvicorn on a free port of this machine, jobs as real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fovea.service import processes
+
+TOYS = str(Path(__file__).parent / "toys")
+PATIENCE_S = 30.0
+
+
+class Service:
+    """`fovea serve` as a child process."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.options = options
+        self.client = httpx.Client(timeout=PATIENCE_S)
+
+    def start(self) -> "Service":
+        command = [sys.executable, "-m", "fovea", "serve", "--port", "0", "--runs", self.folder.name]
+        paths = filter(None, [TOYS, os.environ.get("PYTHONPATH")])
+        self.process = subprocess.Popen(
+            [*command, "--device", "cpu", *self.options],
+            cwd=self.folder.parent,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().strip().rstrip("/")
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", self.url), self.url
+        self.client.base_url = self.url
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self._bury()
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self._bury()
+
+    def _bury(self) -> None:
+        try:
+            self.process.wait(PATIENCE_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout
+            self.process.stdout.close()
+
+    def submit(self, kind: str, **config: Any) -> dict[str, Any]:
+        answer = self.client.post(f"/v1/jobs/{kind}", json=config)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def job(self, id: str) -> dict[str, Any]:
+        return self.client.get(f"/v1/jobs/{id}").json()
+
+    def wait(self, id: str, reached: Callable[[dict[str, Any]], bool] | None = None) -> Any:
+        """The job once it is so far: by default, at its end."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            job = self.job(id)
+            if reached(job) if reached else job["state"] in ("succeeded", "failed", "cancelled"):
+                return job
+            time.sleep(0.05)
+        raise AssertionError(f"job {id} does not come so far: {job}")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that the tests of a module share."""
+    folder = tmp_path_factory.mktemp("service") / "runs"
+    running = Service(folder, "--workers", "2", "--grace-s", "0.5", "--upload-mb", "1").start()
+    yield running
+    running.stop()
+    running.client.close()
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Services of a test's own, on one folder of runs."""
+    made: list[Service] = []
+
+    def make(*options: str) -> Service:
+        made.append(Service(tmp_path / "runs", *options).start())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+        one.client.close()
+    for path in (tmp_path / "runs" / ".service" / "jobs").glob("*"):
+        processes.end(path.name)
