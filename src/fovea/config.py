@@ -211,12 +211,15 @@ def _message(model: type[Config], code: str, path: Keys, detail: Any) -> str:
     if code in ("string_type", "path_type") and isinstance(detail["input"], int | float):
         return "must be text (put it in quotes)"
     kind, _, how = code.partition("_")
-    return _WANTED[kind] if kind in _WANTED and how in ("type", "parsing", "from_float") else said
+    return (
+        _WANTED[kind]
+        if kind in _WANTED and how.endswith(("type", "parsing", "from_float"))
+        else said
+    )
 
 
 def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else dialect.dump([value])[2:].strip()
-    text = " ".join(text.split())
+    text = repr(value) if isinstance(value, str) else dialect.line(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

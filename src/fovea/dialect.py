@@ -57,6 +57,13 @@ for _name, _pattern, _first in _SCALARS:
     for _class in (Loader, Dumper):
         letters = [letter.strip("\0") for letter in _first]
         _class.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), letters)
+# Text with line breaks and the like is quoted and escaped: folding would not give it back.
+Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        _TAG + "str", text, style=None if text.isprintable() else '"'
+    ),
+)
 Dumper.add_representer(
     float,
     lambda dumper, number: dumper.represent_scalar(

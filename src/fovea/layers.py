@@ -39,6 +39,13 @@ class _Typed:
         return result
 
 
+def _settled(given: Any, annotation: Any, before: Any) -> Any:
+    if isinstance(given, _Typed):
+        return given.value(annotation, before)
+    inside = mapping(given) if not branches(annotation) else {}
+    return {key: _settled(value, Any, None) for key, value in inside.items()} or given
+
+
 def _read(text: str, annotation: Any, is_list: bool) -> Any:
     if text in ("null", "~") and is_a(annotation, type(None)):
         return None
@@ -131,9 +138,7 @@ class Merger:
             if key != name:
                 self.notes.append(f"{name} is now called {key} (from {layer.where((*path, name))})")
             here, info = (*path, key), model.model_fields.get(key)
-            value = given
-            if isinstance(given, _Typed):
-                value = given.value(info.annotation if info else Any, tree.get(key))
+            value = _settled(given, info.annotation if info else Any, tree.get(key))
             inside = branches(info.annotation) if info else ()
             if inside and isinstance(value, dict):
                 self.sources.pop(here, None)
