@@ -25,7 +25,11 @@ def directions(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 def _toward(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
     return np.array(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
     )
 
 
@@ -77,7 +81,9 @@ def dusk() -> np.ndarray:
 
 def garden() -> np.ndarray:
     """Green all round, bright sky through a gap overhead, a high sun."""
-    leaves = 0.75 + 0.25 * np.sin(9 * directions()[..., :1] + 4) * np.sin(11 * directions()[..., 1:2])
+    leaves = 0.75 + 0.25 * np.sin(9 * directions()[..., :1] + 4) * np.sin(
+        11 * directions()[..., 1:2]
+    )
     light = _gradient((0.10, 0.16, 0.05), (0.16, 0.30, 0.09), (0.55, 0.85, 1.25)) * leaves
     light = light + 20.0 * _glow(120, 58, 90.0)[..., None] * np.array((1.0, 0.96, 0.86))
     return light.astype(np.float32)

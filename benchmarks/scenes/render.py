@@ -32,7 +32,9 @@ def view_directions(split: str) -> np.ndarray:
     """From where the cameras look at the origin [N, 3]: 60 over the sphere's upper part, 20 round about."""
     if split == "train":
         count, golden = 60, np.pi * (3 - np.sqrt(5))
-        z = np.sin(np.deg2rad(-14)) + (np.arange(count) + 0.5) / count * (0.99 - np.sin(np.deg2rad(-14)))
+        z = np.sin(np.deg2rad(-14)) + (np.arange(count) + 0.5) / count * (
+            0.99 - np.sin(np.deg2rad(-14))
+        )
         azimuth = golden * np.arange(count)
     else:
         turn = np.arange(20) / 20
@@ -85,7 +87,11 @@ def scene(parts: list[Solid], light: np.ndarray | None, *, truth: str = "") -> m
     content: dict = {"type": "scene"} | {part.name: shape(part, truth=truth) for part in parts}
     if light is not None:
         turn = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]], float)
-        content["light"] = {"type": "envmap", "bitmap": mi.Bitmap(light), "to_world": mi.ScalarTransform4f(turn)}
+        content["light"] = {
+            "type": "envmap",
+            "bitmap": mi.Bitmap(light),
+            "to_world": mi.ScalarTransform4f(turn),
+        }
     return mi.load_dict(content)
 
 
@@ -151,7 +157,9 @@ def straight(premultiplied: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return premultiplied / np.maximum(alpha, 1e-3)
 
 
-def write_view(folder: Path, worlds: dict, matrix: np.ndarray, lights: list[str], samples: int, seed: int) -> None:
+def write_view(
+    folder: Path, worlds: dict, matrix: np.ndarray, lights: list[str], samples: int, seed: int
+) -> None:
     """Render one camera with everything that belongs to it."""
     camera = sensor(matrix)
     albedo, normal, cover = first_hit(worlds["color"], camera)
@@ -194,7 +202,9 @@ def main() -> None:
     maps = write_lights(options.folder / "envmaps")
     parts = still_life.solids()
     worlds = {name: scene(parts, light) for name, light in maps.items()}
-    worlds |= {truth: scene(parts, None, truth=truth) for truth in ("color", "roughness", "metallic")}
+    worlds |= {
+        truth: scene(parts, None, truth=truth) for truth in ("color", "roughness", "metallic")
+    }
     for split, lights in (("train", [TRAIN_LIGHT]), ("test", list(LIGHTS))):
         frames = []
         for number, direction in enumerate(view_directions(split)):

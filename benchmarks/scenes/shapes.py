@@ -71,11 +71,15 @@ def turned(profile: np.ndarray, segments: int = 256) -> tuple[np.ndarray, np.nda
     """Turn a profile [P, 2] of (r, z), given from the bottom outwards and up, about the z axis."""
     phi = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     r, z = profile[:, :1], profile[:, 1:]
-    vertices = np.stack([r * np.cos(phi), r * np.sin(phi), np.broadcast_to(z, (len(r), segments))], -1)
+    vertices = np.stack(
+        [r * np.cos(phi), r * np.sin(phi), np.broadcast_to(z, (len(r), segments))], -1
+    )
     return outward(vertices.reshape(-1, 3), _grid_faces(len(profile), segments))
 
 
-def swept(curve: np.ndarray, radii: np.ndarray, segments: int = 48) -> tuple[np.ndarray, np.ndarray]:
+def swept(
+    curve: np.ndarray, radii: np.ndarray, segments: int = 48
+) -> tuple[np.ndarray, np.ndarray]:
     """Sweep a circle of the given radii along a curve [P, 3] that stays in a plane through z."""
     tangents = np.gradient(curve, axis=0)
     tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
@@ -114,7 +118,9 @@ def joined(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
     return b * (1 - overlap) + a * overlap - blend * overlap * (1 - overlap)
 
 
-def noise(points: np.ndarray, scale: float | tuple, *, seed: int = 0, octaves: int = 3) -> np.ndarray:
+def noise(
+    points: np.ndarray, scale: float | tuple, *, seed: int = 0, octaves: int = 3
+) -> np.ndarray:
     """Smooth value noise in about -1..1 at points [V, 3]; `scale` is the size of its largest bumps."""
     lattice = np.random.default_rng(seed).uniform(-1, 1, (32, 32, 32))
     total, weight = np.zeros(len(points)), 0.0

@@ -68,7 +68,15 @@ def jug() -> list[Solid]:
         (0, 0), (0.17, 0), (0.195, 0.012), (0.205, 0.04), (0.285, 0.17), (0.315, 0.30), (0.285, 0.44),
         (0.205, 0.57), (0.165, 0.66), (0.165, 0.74), (0.205, 0.85), (0.212, 0.862), (0.204, 0.868),
     ]  # fmt: skip
-    inner = [(0.185, 0.84), (0.148, 0.74), (0.148, 0.66), (0.19, 0.56), (0.26, 0.43), (0.25, 0.2), (0, 0.08)]
+    inner = [
+        (0.185, 0.84),
+        (0.148, 0.74),
+        (0.148, 0.66),
+        (0.19, 0.56),
+        (0.26, 0.43),
+        (0.25, 0.2),
+        (0, 0.08),
+    ]
     profile = np.concatenate([smooth_profile(outer, 300), smooth_profile(inner, 90)])
     vertices, faces = turned(profile, 384)
     phi = np.arctan2(vertices[:, 1], vertices[:, 0])
@@ -76,13 +84,20 @@ def jug() -> list[Solid]:
     lip = step(0.68, 0.87, vertices[:, 2]) * np.exp(-((phi / 0.42) ** 2))
     vertices = vertices + lip[:, None] * np.array([0.105, 0, 0.035])
     t = np.linspace(0, 1, 80)[:, None]
-    ends = [np.array(p) for p in ((-0.16, 0, 0.80), (-0.52, 0, 0.92), (-0.50, 0, 0.36), (-0.27, 0, 0.32))]
+    ends = [
+        np.array(p)
+        for p in ((-0.16, 0, 0.80), (-0.52, 0, 0.92), (-0.50, 0, 0.36), (-0.27, 0, 0.32))
+    ]
     curve = sum(
         weight * (1 - t) ** (3 - power) * t**power * end
         for power, (weight, end) in enumerate(zip((1, 3, 3, 1), ends, strict=True))
     )
     grip, grip_faces = swept(curve, 0.030 - 0.006 * np.sin(np.pi * t[:, 0]))
-    glaze = mix((0.80, 0.79, 0.74), (0.04, 0.10, 0.38), 1 - step(0.02, 0.03, np.abs(np.abs(t[:, 0] - 0.5) - 0.12)))
+    glaze = mix(
+        (0.80, 0.79, 0.74),
+        (0.04, 0.10, 0.38),
+        1 - step(0.02, 0.03, np.abs(np.abs(t[:, 0] - 0.5) - 0.12)),
+    )
     handle = Solid("handle", grip, grip_faces, np.repeat(glaze, 48, axis=0), roughness=0.16)
     body = Solid("jug", vertices, faces, color, roughness=0.16)
     return [part.moved(-0.30, 0.22, TABLE, turned_deg=-28) for part in (body, handle)]
@@ -102,7 +117,15 @@ def _painted(phi: np.ndarray, z: np.ndarray, outside: np.ndarray) -> np.ndarray:
     across = (crest - np.round(crest)) * np.pi / 9 * 0.31
     dots = 1 - step(0.017, 0.025, np.hypot(across, height - 0.295 - 0.032 * side))
     cobalt = np.max(
-        [band(0.055, 0.016), band(0.195, 0.010), band(0.395, 0.010), band(0.60, 0.034), band(0.86, 0.020), wave, dots],
+        [
+            band(0.055, 0.016),
+            band(0.195, 0.010),
+            band(0.395, 0.010),
+            band(0.60, 0.034),
+            band(0.86, 0.020),
+            wave,
+            dots,
+        ],
         axis=0,
     )
     thin = 0.80 + 0.20 * noise(around, 0.12, seed=12)
@@ -117,10 +140,15 @@ def bird() -> Solid:
     def distance(p: np.ndarray) -> np.ndarray:
         body = ellipsoid(p, (0, 0, 0), (0.25, 0.19, 0.185))
         body = joined(body, ellipsoid(p, (0.165, 0, 0.175), (0.135, 0.125, 0.125)), 0.09)
-        tilt = np.stack([p[..., 0] * 0.93 + p[..., 2] * 0.36, p[..., 1], -p[..., 0] * 0.36 + p[..., 2] * 0.93], -1)
+        tilt = np.stack(
+            [p[..., 0] * 0.93 + p[..., 2] * 0.36, p[..., 1], -p[..., 0] * 0.36 + p[..., 2] * 0.93],
+            -1,
+        )
         body = joined(body, ellipsoid(tilt, (-0.27, 0, 0.155), (0.19, 0.075, 0.030)), 0.06)
         for side in (-1, 1):
-            body = joined(body, ellipsoid(p, (-0.05, side * 0.165, 0.02), (0.17, 0.045, 0.10)), 0.02)
+            body = joined(
+                body, ellipsoid(p, (-0.05, side * 0.165, 0.02), (0.17, 0.045, 0.10)), 0.02
+            )
         body = joined(body, ellipsoid(p, (0.31, 0, 0.165), (0.075, 0.032, 0.028)), 0.012)
         return np.maximum(body, -(p[..., 2] + 0.165))
 
@@ -155,7 +183,9 @@ def pear() -> list[Solid]:
     vertices, faces = turned(smooth_profile(points, 160), 200)
     normals = vertex_normals(vertices, faces)
     vertices = vertices + normals * (0.006 * noise(vertices, 0.16, seed=21))[:, None]
-    blush = 0.5 + 0.5 * normals @ np.array([0.55, -0.80, 0.1]) + 0.35 * noise(vertices, 0.15, seed=22)
+    blush = (
+        0.5 + 0.5 * normals @ np.array([0.55, -0.80, 0.1]) + 0.35 * noise(vertices, 0.15, seed=22)
+    )
     color = mix((0.36, 0.44, 0.045), (0.62, 0.20, 0.055), step(0.62, 1.15, blush))
     color = mix(color, (0.60, 0.56, 0.12), step(0.26, 0.44, vertices[:, 2]) * 0.45)
     freckles = step(0.42, 0.62, noise(vertices, 0.022, seed=23, octaves=1))
@@ -181,13 +211,17 @@ def orange() -> list[Solid]:
     vertices, faces = turned(sphere, 320)
     unit = vertices / np.linalg.norm(vertices, axis=1, keepdims=True)
     pores = step(0.15, 0.6, noise(vertices, 0.016, seed=31, octaves=1))
-    dimple = np.exp(-((np.hypot(vertices[:, 0], vertices[:, 1]) / 0.035) ** 2)) * (vertices[:, 2] > 0)
+    dimple = np.exp(-((np.hypot(vertices[:, 0], vertices[:, 1]) / 0.035) ** 2)) * (
+        vertices[:, 2] > 0
+    )
     vertices = vertices - unit * (0.0022 * pores + 0.012 * dimple)[:, None]
     tone = 0.5 + 0.5 * noise(vertices, 0.12, seed=32) - 0.25 * pores
     color = mix((0.66, 0.185, 0.008), (0.80, 0.315, 0.018), tone)
     star = np.arctan2(vertices[:, 1], vertices[:, 0])
     reach = 0.020 + 0.009 * np.cos(5 * star)
-    calyx = (1 - step(0.0, 0.004, np.hypot(vertices[:, 0], vertices[:, 1]) - reach)) * (vertices[:, 2] > 0)
+    calyx = (1 - step(0.0, 0.004, np.hypot(vertices[:, 0], vertices[:, 1]) - reach)) * (
+        vertices[:, 2] > 0
+    )
     color = mix(color, (0.10, 0.16, 0.03), calyx)
     fruit = Solid("orange", vertices, faces, color, roughness=0.42)
     return [fruit.moved(0.33, 0.36, TABLE + 0.163)]

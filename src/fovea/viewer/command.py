@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> int:
         description="Walk in a scene (.ply, .spz) or look at a run while it goes: its scene, curves, pictures.",
     )
     parser.add_argument("path", type=Path, help="a scene file, or the folder of a run")
-    parser.add_argument("--port", type=int, default=0, help="of this machine; a free one if left out")
+    parser.add_argument(
+        "--port", type=int, default=0, help="of this machine; a free one if left out"
+    )
     parser.add_argument("--no-open", action="store_true", help="only print the address")
     parser.add_argument(
         "--export", action="store_true", help="write the page as one file that needs no server"

@@ -181,7 +181,8 @@ def _scores(item: StageState) -> Iterator[Json]:
         yield {
             "stage": item.key,
             "name": name,
-            "label": f"{word}, {split}" if split else word,
+            "label": word,
+            "split": split,
             "value": float(value),
             "unit": unit,
             "direction": directions.get(name),

@@ -23,9 +23,13 @@
   }
 
   function logTicks(low, high) {
-    const powers = [];
-    for (let power = Math.ceil(Math.log10(low)); power <= Math.log10(high); power++) powers.push(10 ** power);
-    return powers.length >= 2 ? powers : [low, high];
+    const isWide = high / low > 300;
+    const marks = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+      for (const digit of isWide ? [1] : [1, 2, 5]) marks.push(digit * 10 ** power);
+    }
+    const within = marks.filter((mark) => mark >= low && mark <= high);
+    return within.length >= 2 ? within : [low, high];
   }
 
   function short(value) {
@@ -63,6 +67,12 @@
     return { across, up, stepAt, x, marks };
   }
 
+  // The colour of a split is the same in every plot.
+  function lineClass(lines, index) {
+    const fixed = { test: 0, train: 1 }[lines[index].name];
+    return `line-${fixed ?? (lines.some((line) => line.name === "test" || line.name === "train") ? 2 + index % 2 : index % 4)}`;
+  }
+
   function nearest(points, step) {
     return points.reduce((best, point) => (Math.abs(point[0] - step) < Math.abs(best[0] - step) ? point : best));
   }
@@ -83,7 +93,7 @@
       if (lines.length < 2 && !line.name) return;
       const key = caption.appendChild(document.createElement("span"));
       key.className = "key";
-      key.appendChild(document.createElement("i")).className = `line-${index % 4}`;
+      key.appendChild(document.createElement("i")).className = lineClass(lines, index);
       key.append(fovea.say(line.name));
     });
     const reading = caption.appendChild(document.createElement("span"));
@@ -121,10 +131,10 @@
       }
       lines.forEach((line, index) => {
         const at = ([step, value]) => `${chart.across(step).toFixed(1)} ${chart.up(value).toFixed(1)}`;
-        draw("path", { d: `M${line.points.map(at).join("L")}`, class: `line-${index % 4}` }, svg);
+        draw("path", { d: `M${line.points.map(at).join("L")}`, class: lineClass(lines, index) }, svg);
         if (line.points.length > 12) return;
         for (const [step, value] of line.points) {
-          draw("circle", { cx: chart.across(step), cy: chart.up(value), r: 2.4, class: `line-${index % 4}` }, svg);
+          draw("circle", { cx: chart.across(step), cy: chart.up(value), r: 2.4, class: lineClass(lines, index) }, svg);
         }
       });
     }
@@ -140,7 +150,7 @@
       draw("line", { x1: place, x2: place, y1: TOP, y2: HEIGHT - BOTTOM, class: "hair" }, svg);
       const values = lines.map((line, index) => {
         const [at, value] = nearest(line.points, middle);
-        draw("circle", { cx: chart.across(at), cy: chart.up(value), r: 3.2, class: `probe line-${index % 4}` }, svg);
+        draw("circle", { cx: chart.across(at), cy: chart.up(value), r: 3.2, class: `probe ${lineClass(lines, index)}` }, svg);
         return +value.toPrecision(4);
       });
       reading.textContent = `${fovea.say("step")} ${middle.toLocaleString(fovea.locale())}: ${values.join(" · ")}`;
@@ -179,5 +189,11 @@
     return [...groups].map(([title, lines]) => plot(title, lines, remember)).filter(Boolean);
   }
 
-  fovea.curves = { plots, short };
+  // A final score: as many digits as tell runs apart, whole numbers whole.
+  function score(value) {
+    if (Number.isInteger(value)) return value.toLocaleString(fovea.locale());
+    return Math.abs(value) >= 1000 ? value.toFixed(1) : String(+value.toPrecision(4));
+  }
+
+  fovea.curves = { plots, score };
 })();

@@ -8,6 +8,7 @@
   const { DEFAULT_FOV, Rig, facing, fromOpenCV } = fovea;
   const BLUR_PX2 = 0.3; // what our rasteriser adds to each footprint
   const FILM_S = 12;
+  const ROOM = 1.15; // around a photograph, for the buttons
 
   // The bytes behind a URL; `data:` is decoded here, because a page opened from disk may not fetch.
   async function bytesOf(url, progress) {
@@ -152,17 +153,17 @@
       this.camera.updateProjectionMatrix();
     }
 
-    // The vertical field of view at which a photograph just fits into the canvas, in degrees.
+    // The vertical field of view at which a photograph fits into the canvas with some room, in degrees.
     fovOf(view) {
       const { clientWidth: width, clientHeight: height } = this.element;
-      const scale = Math.min(width / view.width, height / view.height);
+      const scale = Math.min(width / view.width, height / view.height) / ROOM;
       return 2 * Math.atan(height / (2 * view.fy * scale)) * 180 / Math.PI;
     }
 
     // Where the photograph lies on the canvas, in CSS pixels.
     frameOf(view) {
       const { clientWidth: width, clientHeight: height } = this.element;
-      const scale = Math.min(width / view.width, height / view.height);
+      const scale = Math.min(width / view.width, height / view.height) / ROOM;
       return {
         left: width / 2 - view.cx * scale, top: height / 2 - view.cy * scale,
         width: view.width * scale, height: view.height * scale,

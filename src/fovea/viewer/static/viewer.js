@@ -63,8 +63,8 @@
     const arrows = { max: "↑", min: "↓" };
     return make("table", {}, make("tbody", {}, ...scores.map((score) => make("tr", {},
       make("td", { className: "stage", text: score.stage }),
-      make("td", { text: score.label }),
-      make("td", { className: "value" }, fovea.curves.short(score.value),
+      make("td", { text: score.split ? `${score.label}, ${say(score.split)}` : score.label }),
+      make("td", { className: "value" }, fovea.curves.score(score.value),
         score.unit ? make("span", { className: "unit", text: score.unit }) : null,
         score.direction ? make("span", { className: "arrow", text: arrows[score.direction], title: say(`better_${score.direction}`) }) : null)))));
   }
