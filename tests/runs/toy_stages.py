@@ -44,9 +44,10 @@ def count(config: CountConfig, context: Context) -> dict[str, float]:
         time.sleep(config.pause_s)
         context.log(step, {"train/value": value})
         context.progress(step, config.steps, "steps", value=value)
-        if step % config.every == 0 or context.should_stop():
+        is_stopping = context.should_stop()
+        if step % config.every == 0 or is_stopping:
             context.checkpoints.save(step, save)
-        if context.should_stop() and step < config.steps:
+        if is_stopping and step < config.steps:
             context.stop()
     context.output("number").write_text(json.dumps({"value": value}))
     return {"value": value}
@@ -90,6 +91,7 @@ def break_down(config: BreakConfig, context: Context) -> dict[str, float]:
     if config.how == "exit":
         os._exit(7)
     if config.how == "deaf":
+        context.note("asleep")
         time.sleep(60)
     return {}
 

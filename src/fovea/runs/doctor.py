@@ -98,16 +98,15 @@ def _numba() -> Iterator[Finding]:
     if importlib.util.find_spec("numba") is None:
         yield Finding("numba", False, "not installed", "pip install 'fovea-vision[scene]'")
         return
-    kernels = importlib.util.find_spec("fovea.scene.raster.kernels")
-    own = Path(kernels.origin).parent / "__pycache__" if kernels and kernels.origin else None
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    places = [Path(named)] if named else ([own] if own else [])
-    count = sum(1 for place in places for _ in place.rglob("*.nbc"))
-    said = f"{count} compiled kernels kept in {', '.join(map(str, places))}"
+    shared = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    place = Path(os.environ.get("FOVEA_CACHE", f"{shared}/fovea")).expanduser()
+    count = sum(1 for _ in place.glob("kernels/**/*.nbc"))
+    said = f"{count} compiled kernels kept in {place}"
     if not count:
         said += "; the first fit compiles them, or 'fovea warmup' now"
-    is_well = all(os.access(place if place.exists() else place.parent, os.W_OK) for place in places)
-    yield Finding("numba cache", is_well, said, "set NUMBA_CACHE_DIR to a folder you may write")
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    to_do = "set FOVEA_CACHE to a folder you may write"
+    yield Finding("numba cache", os.access(existing, os.W_OK), said, to_do)
 
 
 def _video() -> Iterator[Finding]:

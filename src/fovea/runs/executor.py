@@ -104,9 +104,10 @@ class ChildStage:
         name, after = self.record.use, f"{time.monotonic() - self._began:.0f} s"
         lines = tail(self.console)
         if self._was_killed:
-            return Failure(
-                "stopped", f"{name} was asked to stop and killed when it did not.", lines
-            )
+            message = f"{name} was asked to stop, and killed when it did not."
+            return Failure("stopped", message, lines)
+        if self._kill_at is not None:
+            return Failure("stopped", f"{name} was stopped before it had begun its work.", lines)
         if _oom_kills() > self._oom_kills:
             message = (
                 f"{name} was killed by the system after {after}, because memory ran out. Take a "

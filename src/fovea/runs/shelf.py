@@ -83,7 +83,7 @@ def ls(options: argparse.Namespace) -> None:
         done = sum(stage.state == "done" for stage in stages)
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.manifest["started"]))
         took = progress.duration(sum(stage.seconds for stage in stages if not stage.reused_from))
-        scores = progress.scores_text(next((s.scores for s in reversed(stages) if s.scores), {}))
+        scores = progress.scores_text(([s.scores for s in stages if s.scores] or [{}])[-1])
         rows.append(
             (run.folder.name, run.state, f"{done}/{len(stages)}", when, took, scores.strip())
         )

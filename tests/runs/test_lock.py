@@ -1,0 +1,77 @@
+"""Locks: one owner, let go at its death, with what it left running ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fovea.errors import BusyError
+from fovea.runs.lock import TOKEN, RunLock, is_held, owner
+
+HOLDER = """
+import subprocess, sys, os, time
+from pathlib import Path
+from fovea.runs.lock import RunLock, TOKEN
+with RunLock(Path(sys.argv[1])) as lock:
+    environment = os.environ | {TOKEN: f"outer:{lock.token}"}
+    child = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def holder(folder: Path) -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def test_a_second_owner_is_told_who_the_first_is(tmp_path: Path) -> None:
+    with RunLock(tmp_path), pytest.raises(BusyError) as caught, RunLock(tmp_path):
+        pass
+    assert f"process {os.getpid()} on " in str(caught.value)
+    assert caught.value.exit_code == 75
+    assert not is_held(tmp_path)
+    assert owner(tmp_path) == {}
+
+
+def test_the_lock_of_a_killed_owner_is_free_and_its_leftovers_are_ended(tmp_path: Path) -> None:
+    process, grandchild = holder(tmp_path)
+    try:
+        assert is_held(tmp_path)
+        with pytest.raises(BusyError, match=f"process {process.pid} on"), RunLock(tmp_path):
+            pass
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert psutil.pid_exists(grandchild), "it has a session of its own, and lives on"
+    assert not is_held(tmp_path)
+    with RunLock(tmp_path) as lock:
+        deadline = time.monotonic() + 5
+        while _lives(grandchild) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not _lives(grandchild)
+        assert owner(tmp_path)["token"] == lock.token
+
+
+def test_this_process_is_never_taken_for_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunLock(tmp_path) as lock:
+        monkeypatch.setenv(TOKEN, lock.token)
+    with RunLock(tmp_path):
+        pass
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,171 @@
+"""Recipes: what joins, what does not, and what is said then."""
+
+from pathlib import Path
+
+import pytest
+
+from fovea.errors import ArtifactError, ConfigError, RecipeError
+from fovea.runs.recipe import Join, Recipe, declaration, find_stage, load
+
+
+def write(folder: Path, stages: str, head: str = "name: toys\n") -> Path:
+    path = folder / "toys.yaml"
+    path.write_text(f"{head}stages:\n{stages}")
+    return path
+
+
+COUNT = 'use: "toy_stages:COUNT"'
+SPREAD = 'use: "toy_stages:SPREAD"'
+
+
+def test_variables_keep_their_type_and_can_be_set(recipe_file: Path) -> None:
+    assert load(recipe_file).step("first").config.steps == 12
+    assert load(recipe_file, ["vars.steps=30"]).step("first").config.steps == 30
+
+
+def test_a_reference_joins_to_an_earlier_output(recipe_file: Path) -> None:
+    second = load(recipe_file).step("second")
+    assert second.joins == {"start": Join("first", "number")}
+    assert second.needs == ("first",)
+
+
+def test_an_unset_input_joins_the_newest_output_of_its_name(recipe_file: Path) -> None:
+    assert load(recipe_file).step("third").joins == {"number": Join("second", "number")}
+
+
+def test_an_unset_optional_input_is_joined_only_by_its_name(recipe_file: Path) -> None:
+    assert load(recipe_file).step("first").joins == {}
+
+
+def test_an_input_that_nobody_makes_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, f"  only: {{{SPREAD}}}\n")
+    with pytest.raises(RecipeError, match=r"stage 'only' needs 'number' .* Stages before it: none"):
+        load(path)
+
+
+def test_a_stage_that_comes_later_cannot_be_referred_to(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, f'  a: {{{COUNT}, with: {{start: "${{b.out.number}}"}}}}\n  b: {{{COUNT}}}\n'
+    )
+    with pytest.raises(RecipeError, match=r"comes later. Move 'b' before it"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("${frst.out.number}", "no stage has that name. Did you mean 'first'?"),
+        ("${first.out.numbr}", "'first' makes no 'numbr'. It makes: number."),
+        ("${third.out.files}", "which is a folder (folder); wanted is a file (file)"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(
+    recipe_file: Path, reference: str, said: str
+) -> None:
+    more = f'  last: {{{COUNT}, with: {{start: "{reference}"}}}}\n'
+    recipe_file.write_text(recipe_file.read_text() + more)
+    with pytest.raises(RecipeError) as caught:
+        load(recipe_file)
+    assert said in str(caught.value)
+
+
+def test_a_reference_in_a_setting_that_is_no_input_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, f"  a: {{{COUNT}}}\n  b: {{{COUNT}, with: {{seed: ${{a.out.number}}}}}}\n"
+    )
+    with pytest.raises((RecipeError, ConfigError)):
+        load(path)
+
+
+def test_a_misspelt_word_of_the_grammar_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, f"  a: {{{COUNT}, wiht: {{}}}}\n")
+    with pytest.raises(RecipeError, match=r"toys.yaml:3: 'wiht' .* Did you mean 'with'"):
+        load(path)
+
+
+def test_a_misspelt_setting_is_a_config_error_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, f"  a:\n    {COUNT}\n    with:\n      stps: 3\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    (problem,) = caught.value.problems
+    assert problem.loc == "stps"
+    assert problem.source.endswith("toys.yaml:6")
+
+
+def test_an_override_of_an_unknown_stage_is_refused(recipe_file: Path) -> None:
+    with pytest.raises(RecipeError, match=r"has no stage 'frist'. Did you mean 'first'"):
+        load(recipe_file, ["frist.steps=3"])
+
+
+def test_a_missing_input_file_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    path = write(tmp_path, f"  a: {{{COUNT}, with: {{start: nowhere.json}}}}\n")
+    with pytest.raises(ArtifactError, match=r"stage 'a' \(start\) needs a file"):
+        load(path)
+
+
+def test_a_matrix_makes_a_stage_for_each_combination(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f'  a: {{{COUNT}, matrix: {{n: [2, 3], r: [0.5]}}, with: {{steps: "${{matrix.n}}"}}}}\n',
+    )
+    recipe = load(path, ["a.every=9", "a[n=2,r=0.5].seed=4"])
+    assert [step.key for step in recipe.steps] == ["a[n=2,r=0.5]", "a[n=3,r=0.5]"]
+    assert [step.config.steps for step in recipe.steps] == [2, 3]
+    assert [step.config.every for step in recipe.steps] == [9, 9]
+    assert [step.config.seed for step in recipe.steps] == [4, 0]
+
+
+def test_a_reference_to_a_whole_matrix_must_say_which(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"  a: {{{COUNT}, matrix: {{seed: [1, 2]}}, with: {{seed: '${{matrix.seed}}'}}}}\n"
+        f'  b: {{{COUNT}, with: {{start: "${{a.out.number}}"}}}}\n',
+    )
+    with pytest.raises(RecipeError, match=r"Say which: a\[seed=1\], a\[seed=2\]"):
+        load(path)
+    path.write_text(path.read_text().replace("{a.out", "{a[seed=2].out"))
+    assert load(path).step("b").joins["start"].key == "a[seed=2]"
+
+
+def test_what_is_written_of_a_recipe_loads_as_the_same_recipe(recipe_file: Path) -> None:
+    recipe = load(recipe_file)
+    again = recipe_file.with_name("again.yaml")
+    again.write_text(recipe.to_yaml())
+    loaded = load(again, environment={})
+    assert loaded.id == recipe.id
+    assert [step.config for step in loaded.steps] == [step.config for step in recipe.steps]
+    assert loaded.to_yaml() == recipe.to_yaml()
+
+
+def test_the_id_is_of_the_graph_and_not_of_the_values(recipe_file: Path) -> None:
+    assert load(recipe_file).id == load(recipe_file, ["first.steps=99"]).id
+
+
+def test_a_recipe_that_is_not_there_lists_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("demo.yaml", "relight.fit.tiny.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("fovea.runs.recipe.RECIPES", tmp_path)
+    with pytest.raises(
+        RecipeError, match=r"'dmeo' is not a recipe. Did you mean 'demo'[?] Recipes: demo;"
+    ):
+        load("dmeo")
+
+
+def test_a_single_stage_is_a_recipe() -> None:
+    recipe = Recipe.single("toy_stages:COUNT", {"steps": 3})
+    assert recipe.name == "toy-count"
+    assert recipe.step("count").config.steps == 3
+
+
+def test_a_stage_is_found_again_by_where_it_is_declared() -> None:
+    stage = find_stage("toy_stages:COUNT")
+    assert declaration(stage) == "toy_stages:COUNT"
+
+
+def test_what_is_no_stage_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"has no Stage named Nothing"):
+        find_stage("toy_stages:Nothing")
+    with pytest.raises(RecipeError, match=r"cannot be loaded"):
+        find_stage("no_such_module:STAGE")
