@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from fovea.errors import DataError
-from fovea.relight.cameras import Viewpoints, read_cameras
+from fovea.relight.cameras import film_path, read_cameras
 from fovea.relight.scores import backdrop, render
 from fovea.relight.stages import FilmConfig
 from fovea.runs.stage import Context
@@ -30,9 +30,9 @@ def film(config: FilmConfig, context: Context) -> dict[str, float]:
     gaussians = read_ply(config.scene).to(torch_device(context.device))
     if len(gaussians) == 0:
         raise DataError(f"{config.scene} holds no Gaussian; there is nothing to film.")
-    points = read_cameras(config.cameras) if config.cameras else _around(gaussians)
+    views = read_cameras(config.cameras) if config.cameras else _around(gaussians)
     count = max(2, round(config.seconds * config.fps))
-    cameras = [_sized(camera, config) for camera in points.path(count, config.path)]
+    cameras = [_sized(camera, config) for camera in film_path(views, count, config.path)]
     write_video(
         context.output("video"), _frames(gaussians, cameras, config, context), fps=config.fps
     )
@@ -54,11 +54,11 @@ def _frames(
 
 
 def _sized(camera: Camera, config: FilmConfig) -> Camera:
-    """The camera at the film's size, even as video codecs want it."""
+    """The camera at the film's size."""
     width = config.width or camera.width
     height = config.height or round(camera.height * width / camera.width)
     camera = camera.resized(height=camera.height * width // camera.width or 1, width=width)
-    return _cropped(camera, height=height - height % 2, width=width - width % 2)
+    return _cropped(camera, height=height, width=width)
 
 
 def _cropped(camera: Camera, *, height: int, width: int) -> Camera:
@@ -69,13 +69,13 @@ def _cropped(camera: Camera, *, height: int, width: int) -> Camera:
     return Camera(camera.world_to_camera, intrinsics, height=height, width=width)
 
 
-def _around(gaussians: Gaussians) -> Viewpoints:
-    """Viewpoints for a scene of which nothing is known but itself: a circle, a little above."""
+def _around(gaussians: Gaussians) -> list[Camera]:
+    """Cameras for a scene of which nothing is known but itself: a circle, a little above."""
     means = gaussians.means.cpu().double()
     centre = means.median(dim=0).values
     reach = float((means - centre).norm(dim=-1).quantile(0.9))
     away = max(reach, 1e-3) / math.sin(DEFAULT_FOV / 2) * 1.1
-    cameras = [
+    return [
         Camera.look_at(
             (centre + away * torch.tensor([math.cos(a), math.sin(a), 0.35])).tolist(),
             centre.tolist(),
@@ -85,4 +85,3 @@ def _around(gaussians: Gaussians) -> Viewpoints:
         )
         for a in (0.0, 2.1, 4.2)
     ]
-    return Viewpoints(tuple(cameras), centre.numpy(), np.array([0.0, 0.0, 1.0]))

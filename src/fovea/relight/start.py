@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -14,7 +12,7 @@ from fovea.errors import DataError
 from fovea.relight.capture import Capture, View
 from fovea.relight.stages import StartConfig
 from fovea.runs.stage import Context
-from fovea.scene.camera import Camera
+from fovea.scene.path import looked_at
 
 LEAST_SQUARED_DISTANCE = 1e-7
 
@@ -75,19 +73,6 @@ def random_points(capture: Capture, count: int, rng: np.random.Generator) -> np.
         if len(kept) >= count:
             return kept[:count]
     return np.concatenate([kept, centre + radius * (rng.random((count, 3)) - 0.5)])[:count]
-
-
-def looked_at(cameras: Sequence[Camera]) -> np.ndarray:
-    """The point nearest to all optical axes, in the sense of least squares."""
-    normal, right = np.zeros((3, 3)), np.zeros(3)
-    for camera in cameras:
-        axis = camera.rotation[2].numpy()
-        across = np.eye(3) - np.outer(axis, axis)
-        normal += across
-        right += across @ camera.position.numpy()
-    # Parallel axes leave the distance free: the solution nearest to the cameras' centre.
-    middle = np.mean([camera.position.numpy() for camera in cameras], axis=0)
-    return middle + np.linalg.pinv(normal, rcond=1e-6) @ (right - normal @ middle)
 
 
 def seen_by(points: Float[np.ndarray, "n 3"], views: tuple[View, ...]) -> np.ndarray:

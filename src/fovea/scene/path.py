@@ -171,7 +171,7 @@ def save_path(path: str | Path, cameras: Sequence[Camera]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"schema": 1, "path": [_record(camera) for camera in cameras]}
+    document = {"schema": 1, "path": [pose_record(camera) for camera in cameras]}
     path.write_text(json.dumps(document) + "\n")
 
 
@@ -185,7 +185,7 @@ def load_path(path: str | Path) -> list[Camera]:
     if not path.is_file():
         raise ArtifactError(f"No camera path {path}: there is no such file. Check the name.")
     try:
-        return [_camera(record) for record in json.loads(path.read_text())["path"]]
+        return [camera_from_record(record) for record in json.loads(path.read_text())["path"]]
     except (ValueError, KeyError, TypeError, DataError) as error:
         raise ArtifactError(
             f"{path} holds no camera path ({type(error).__name__}: {error}). "
@@ -193,7 +193,8 @@ def load_path(path: str | Path) -> list[Camera]:
         ) from None
 
 
-def _record(camera: Camera) -> dict[str, Any]:
+def pose_record(camera: Camera) -> dict[str, Any]:
+    """A camera as it stands in the JSON of a path."""
     matrix = camera.intrinsics.tolist()
     return {
         "width": camera.width,
@@ -207,7 +208,8 @@ def _record(camera: Camera) -> dict[str, Any]:
     }
 
 
-def _camera(record: dict[str, Any]) -> Camera:
+def camera_from_record(record: dict[str, Any]) -> Camera:
+    """The camera that `pose_record` wrote."""
     rotation = np.array(record["rotation"], dtype=np.float64).T
     matrix = [[record["fx"], 0, record["cx"]], [0, record["fy"], record["cy"]], [0, 0, 1]]
     pose = _world_to_camera(rotation, np.array(record["position"], dtype=np.float64))

@@ -13,6 +13,7 @@ from torch import Tensor
 from fovea.errors import DataError
 from fovea.relight.capture.views import View
 from fovea.scene.camera import Camera
+from fovea.scene.distortion import undistort
 from fovea.scene.image import read_image, resize, to_uint8
 
 LONGEST_PX = 512
@@ -83,8 +84,6 @@ def load(view: View, resolution: int = 1) -> Photograph:
     values = resize(values, height=height, width=width, filter="area")
     camera = view.camera.resized(height=height, width=width)
     if camera.distortion is not None:
-        from fovea.scene.distortion import undistort
-
         values, camera = undistort(values, camera)
     return Photograph(camera, torch.from_numpy(to_uint8(values)))
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from fovea.scene.camera import Camera
-
-if TYPE_CHECKING:
-    from fovea.scene.distortion import Distortion
+from fovea.scene.distortion import Distortion
 
 Split = Literal["train", "test"]
 
@@ -74,8 +72,4 @@ def hold_out_every(views: Sequence[View], n: int) -> tuple[View, ...]:
 
 def lens_distortion(coefficients: Sequence[float]) -> Distortion | None:
     """The lens of k1 k2 p1 p2, or None where all of them are 0."""
-    if not any(coefficients):
-        return None
-    from fovea.scene.distortion import Distortion
-
-    return Distortion("opencv", tuple(coefficients))
+    return Distortion("opencv", tuple(coefficients)) if any(coefficients) else None
