@@ -28,10 +28,19 @@ class Service:
         self.client = httpx.Client(timeout=PATIENCE_S)
 
     def start(self) -> "Service":
-        command = [sys.executable, "-m", "fovea", "serve", "--port", "0", "--runs", self.folder.name]
+        command = [
+            sys.executable,
+            "-m",
+            "fovea",
+            "serve",
+            "--port",
+            "0",
+            "--runs",
+            self.folder.name,
+        ]
         paths = filter(None, [TOYS, os.environ.get("PYTHONPATH")])
         self.process = subprocess.Popen(
-            [*command, "--device", "cpu", *self.options],
+            command,
             cwd=self.folder.parent,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -71,6 +80,10 @@ class Service:
     def job(self, id: str) -> dict[str, Any]:
         return self.client.get(f"/v1/jobs/{id}").json()
 
+    def wait_for_step(self, id: str, step: int) -> None:
+        """Until the toy is at that step."""
+        self.wait(id, lambda job: ((job["progress"] or {}).get("done") or 0) >= step)
+
     def wait(self, id: str, reached: Callable[[dict[str, Any]], bool] | None = None) -> Any:
         """The job once it is so far: by default, at its end."""
         deadline = time.monotonic() + PATIENCE_S
@@ -107,3 +120,9 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         one.client.close()
     for path in (tmp_path / "runs" / ".service" / "jobs").glob("*"):
         processes.end(path.name)
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy stages can be imported by the tests, too."""
+    monkeypatch.syspath_prepend(TOYS)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio.to_thread import run_sync
-from fastapi import Depends, FastAPI
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends, FastAPI, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
 
 from fovea.service import problems
 from fovea.service.access import caller
@@ -31,7 +31,7 @@ SECURITY = {
 }
 
 
-def create_app(settings: ServeConfig) -> FastAPI:
+def create_app(settings: ServeConfig) -> Envelope:
     """The application with its job table open; its workers begin when it is started."""
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     store = JobStore(settings.database_url)
@@ -69,15 +69,19 @@ def create_app(settings: ServeConfig) -> FastAPI:
     for router in (jobs.router, uploads.router, catalog.router, pages.router):
         app.include_router(router, dependencies=guarded)
     app.include_router(health.router)
-    app.add_middleware(SecurityHeaders)
-    return app
+    return Envelope(app, settings.upload_mb)
 
 
-class SecurityHeaders:
-    """Puts on every answer what the browser may do with it."""
+class Envelope:
+    """Around the application: what a browser may do with an answer, and how large a request may be.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The application's own limit cuts off a body that is larger than it said; this one answers a
+    request that says so at once, as a problem.
+    """
+
+    def __init__(self, app: FastAPI, most_mb: int) -> None:
         self.app = app
+        self.most_mb = most_mb
 
     async def __call__(  # noqa: D102 -- ASGI
         self, scope: Scope, receive: Receive, send: Send
@@ -89,4 +93,14 @@ class SecurityHeaders:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        if scope["type"] == "http" and _length(scope) > self.most_mb * MEGABYTE:
+            detail = f"a request may have {self.most_mb} MB, and this one has more. Send less."
+            answer = problems.body(Request(scope), 413, "too_large", detail)
+            await answer(scope, receive, with_headers)
+        else:
+            await self.app(scope, receive, with_headers)
+
+
+def _length(scope: Scope) -> int:
+    said = Headers(scope=scope).get("content-length", "")
+    return int(said) if said.isdecimal() else 0

@@ -32,11 +32,12 @@ def serve(settings: ServeConfig) -> int:
 
     from fovea.service.app import create_app
 
-    app = create_app(settings)
+    served = create_app(settings)
+    here = served.app.state.service
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            app.state.service.closing.set()
+            here.closing.set()
             super().handle_exit(sig, frame)
 
     with _listen(settings) as listening:
@@ -44,7 +45,7 @@ def serve(settings: ServeConfig) -> int:
         console.answer(address, {"url": address, "runs": str(settings.runs.absolute())})
         console.say(f"Runs are kept in {settings.runs}. Ctrl-C ends it.")
         config = uvicorn.Config(
-            app,
+            served,
             log_level="warning",
             access_log=False,
             server_header=False,

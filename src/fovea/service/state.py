@@ -13,7 +13,7 @@ from fovea import dialect
 from fovea.service.access import Caller, caller
 from fovea.service.jobs import Job, JobStore
 from fovea.service.outcome import find_artifact
-from fovea.service.problems import RefusedError, not_found
+from fovea.service.problems import not_found
 from fovea.service.settings import ServeConfig
 from fovea.service.submission import below
 from fovea.service.supervisor import Supervisor
@@ -83,8 +83,3 @@ def the_job(id: str, here: Here, who: Who) -> Job:
 
 
 TheJob = Annotated[Job, Depends(the_job)]
-
-
-def too_large(megabytes: int) -> RefusedError:
-    """The body is larger than is taken in."""
-    return RefusedError(413, "too_large", f"a request may have {megabytes} MB at most.")

@@ -90,7 +90,7 @@ def submission(
     stages = stages_of(kind)
     if "" in stages:
         config = _resolved(stages[""], body, preset, lookup)
-        recipe = Recipe.single(stages[""], config)
+        recipe = Recipe.single(kind, config)
     else:
         recipe = _recipe(kind, stages, body, preset, lookup)
     return Submission(kind, dict(body), recipe)
