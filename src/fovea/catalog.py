@@ -113,6 +113,17 @@ def plugins() -> list[Plugin]:
     ]
 
 
+def stray_variables(environment: Iterable[str]) -> list[str]:
+    """A note for each variable that looks like a setting of a stage there is not."""
+    prefixes = {f"FOVEA_{name.replace('.', '_').upper()}" for name in stage_names()} | {"FOVEA"}
+    looks = {name: name.partition("__")[0] for name in environment if "__" in name}
+    return [
+        f"env {name} is for no stage.{nearest(prefix, prefixes)}"
+        for name, prefix in sorted(looks.items())
+        if prefix.startswith("FOVEA") and prefix not in prefixes
+    ]
+
+
 def require(wanted_by: str, extras: Iterable[str]) -> None:
     """Refuse to start what needs an extra of which a package is missing.
 

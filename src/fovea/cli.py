@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fovea import catalog, console
 from fovea.errors import ConfigError, FoveaError
@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
     ),
 }
 EXAMPLES = {
-    "fovea demo": "photographs that come with it -> an object to walk around",
+    "fovea demo": "its own photographs -> an object to walk around",
     "fovea relight fit photos/ iterations=7000": "the same with your own photographs",
     "fovea run demo fit.iterations=2000": "a recipe, with one setting changed",
 }
@@ -219,6 +219,7 @@ def _options(stage: Stage) -> ArgumentParser:
     parser = argparse.ArgumentParser(
         parents=[run_options()], add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
     )
+    parser.error = _refused
     group = parser.add_argument_group("where settings come from")
     group.add_argument("--preset", metavar="NAME", help="settings that belong together, by name")
     group.add_argument("--config", action="append", default=[], metavar="FILE", help="a YAML file")
@@ -237,9 +238,13 @@ def _resolve(stage: Stage, words: list[str]) -> tuple[Resolved, Namespace]:
         arguments=settings,
         positional=stage.positional,
     )
-    for note in resolved.notes:
+    for note in (*resolved.notes, *catalog.stray_variables(os.environ)):
         console.warn(note)
     return resolved, options
+
+
+def _refused(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; --help shows how it is used.")
 
 
 def _explain(stage: Stage, words: list[str]) -> None:

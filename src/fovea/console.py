@@ -31,8 +31,12 @@ style = _Style()
 def configure(
     *, as_json: bool = False, quiet: bool = False, verbose: bool = False, color: bool = True
 ) -> None:
-    """Choose how this process speaks."""
+    """Choose how this process speaks; `verbose` also shows what modules log."""
     style.as_json, style.quiet, style.verbose, style.color = as_json, quiet, verbose, color
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
 
 
 def has_color(stream: TextIO | None = None) -> bool:
