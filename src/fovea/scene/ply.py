@@ -69,8 +69,20 @@ def read_ply(
     Raises:
         ArtifactError: it is missing, is not a PLY, is cut off, or lacks a column.
     """
-    path = Path(path)
     elements = read_elements(path)
+    return from_elements(
+        Path(path), elements, unmarked_color_space=unmarked_color_space, dtype=dtype
+    )
+
+
+def from_elements(
+    path: Path,
+    elements: Elements,
+    *,
+    unmarked_color_space: str = "srgb",
+    dtype: torch.dtype = torch.float32,
+) -> Gaussians:
+    """The Gaussians in the elements of a PLY, as `read_ply`; `path` is for messages."""
     if "vertex" not in elements:
         raise ArtifactError(
             f"{path} has no element 'vertex', where Gaussians are kept. "
