@@ -7,13 +7,13 @@ seconds, or text with a unit: `90s`, `15m`, `6h`, `2d`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, model_validator
 
-from fovea.config import Config, resolve, setting
+from fovea.config import RECIPES, Config, resolve, setting
 from fovea.errors import ConfigError, Problem
 from fovea.tuning.parameter import Form
 
@@ -158,7 +158,7 @@ class Resources(Config):
 class Track(Config):
     """Where numbers go besides metrics.jsonl."""
 
-    tensorboard: bool = setting(True, "event files for TensorBoard")
+    tensorboard: bool = setting(True, "event files for TensorBoard, where tensorboardX is there")
     wandb: dict[str, Any] | None = setting(None, "Weights & Biases, `{mode: offline}`")
     mlflow: str | None = setting(None, "address of an MLflow store")
 
@@ -191,24 +191,47 @@ class StudyFile(Config):
         return ((self.objective,) if self.objective else ()) + self.objectives
 
 
-def read(path: Path, changes: dict[str, Any] | None = None) -> StudyFile:
-    """Read a study file; `changes` are what the command line says, by dotted path.
+def locate(path_or_name: Path | str) -> Path:
+    """The study file at a path, in a study's folder, or by its name among those of the package.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(path_or_name)
+    for candidate in (path, path / "study.yaml", RECIPES / f"study.{path_or_name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    known = [file.stem.removeprefix("study.") for file in sorted(RECIPES.glob("study.*.yaml"))]
+    raise ConfigError(
+        f"a study file is wanted, and {path} is neither a file, nor the folder of a study, nor one "
+        f"of those that come with fovea: {', '.join(known) or 'none'}."
+    )
+
+
+def read(path: Path, changes: Mapping[str, Any] | Iterable[str] = ()) -> StudyFile:
+    """Read a study file.
+
+    Args:
+        path: the file.
+        changes: what the command line says over it: values by dotted path, or `key=value` words.
 
     Raises:
         ConfigError: it cannot be read, or is not valid; then all that is wrong is named.
     """
-    if not path.is_file():
-        raise ConfigError(
-            f"a study file is wanted, and {path} does not exist. Write one, or see "
-            f"'fovea tune --example'."
-        )
+    given: Mapping[str, Any] = {}
+    words: Iterable[str] = ()
+    if isinstance(changes, Mapping):
+        given = cast(Mapping[str, Any], changes)
+    else:
+        words = changes
     resolved = resolve(
         StudyFile,
         name="tune",
         files=[path],
         environment={},
-        overrides=changes or {},
-        overrides_source="the command line",
+        arguments=words,
+        overrides=given,
+        overrides_source="the caller",
     )
     _refuse_what_comes_later(resolved.config)
     return resolved.config

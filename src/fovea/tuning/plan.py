@@ -8,7 +8,7 @@ note.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -111,20 +111,23 @@ class Plan:
 
 
 def load(
-    path: Path, changes: Mapping[str, Any] | None = None, *, beside: Path | None = None
+    path: Path,
+    changes: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    beside: Path | None = None,
 ) -> Plan:
     """Read a study file and check it against its stage.
 
     Args:
         path: the study file.
-        changes: settings of the study file that the command line overrides, by dotted path.
+        changes: what the command line says over it: values by dotted path, or `key=value` words.
         beside: the folder that `target.config` is relative to, where it is not the file's own.
 
     Raises:
         ConfigError: something in it is wrong; then all of it is named.
         FoveaError: the stage or its input is missing.
     """
-    file = read(path, dict(changes or {}))
+    file = read(path, changes)
     if file.target.stage is None:
         text = "needs a stage; write target: {stage: relight.fit}"
         raise invalid(file.study, [Problem("target.stage", "missing", text)])
@@ -255,13 +258,13 @@ def _baseline(plan: Plan) -> tuple[Values | None, str]:
     if hidden:
         return None, f"No baseline: the base settings have no value for {', '.join(hidden)}."
     try:
-        config = plan.config_of(plan.space.fixed, source="fixed").config
+        base = plan.config_of(plan.space.fixed, source="fixed").config.model_dump(mode="json")
     except FoveaError:
         return None, "No baseline: without the space the base settings are not complete."
     outside: list[str] = []
 
     def look_up(parameter: Any) -> Any:
-        value = _at(config, parameter.path)
+        value = _at(base, parameter.path)
         if not parameter.domain.holds(value):
             outside.append(f"{parameter.path} is {value!r} there, not {parameter.domain}")
         return value
@@ -274,11 +277,8 @@ def _baseline(plan: Plan) -> tuple[Values | None, str]:
     return plan.space.asked(values), ""
 
 
-def _at(config: Config, path: str) -> Any:
-    found: Any = config
-    for key in path.split("."):
-        found = getattr(found, key, None)
-    return found
+def _at(data: Mapping[str, Any], path: str) -> Any:
+    return dict(_flat(data)).get(path)
 
 
 def _any_config(plan: Plan) -> Config:
