@@ -34,7 +34,7 @@ def _toward(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
 
 
 def _panel(azimuth_deg: float, elevation_deg: float, width: float, height: float) -> np.ndarray:
-    """How much of a soft rectangular lamp each direction sees, 0..1; sizes as tangents of half angles."""
+    """How much of a soft lamp each direction sees, 0..1; sizes are tangents of half angles."""
     centre = _toward(azimuth_deg, elevation_deg)
     right = np.cross([0.0, 0.0, 1.0], centre)
     right /= np.linalg.norm(right)
@@ -60,7 +60,7 @@ def _gradient(below: tuple, horizon: tuple, above: tuple) -> np.ndarray:
 
 
 def studio() -> np.ndarray:
-    """A photographer's table: a large warm key lamp, a cool fill, a thin rim light, pale surroundings."""
+    """A photographer's table: a large warm key lamp, a cool fill, a thin rim light, a pale room."""
     light = _gradient((0.10, 0.08, 0.07), (0.17, 0.17, 0.18), (0.22, 0.24, 0.28))
     for lamp, color, power in (
         (_panel(35, 48, 0.55, 0.45), (1.0, 0.91, 0.78), 4.6),

@@ -1,7 +1,8 @@
 """Render the demo scene: `python benchmarks/scenes/render.py src/fovea/samples/still_life`.
 
-Views, light maps and true materials come out in TensoIR's layout. The path tracer is Mitsuba 3, the denoiser Intel's
-Open Image Denoise (`pip install 'fovea-vision[render]'`); no code is shared with what is later judged on the pictures.
+Views, light maps and true materials come out in TensoIR's layout. The path tracer is Mitsuba 3,
+the denoiser Intel's Open Image Denoise (`pip install 'fovea-vision[render]'`); no code is shared
+with what is later judged on the pictures.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TRAIN_LIGHT = "studio"
 
 
 def view_directions(split: str) -> np.ndarray:
-    """From where the cameras look at the origin [N, 3]: 60 over the sphere's upper part, 20 round about."""
+    """From where cameras look at the origin [N, 3]: 60 from most sides, 20 round about."""
     if split == "train":
         count, golden = 60, np.pi * (3 - np.sqrt(5))
         z = np.sin(np.deg2rad(-14)) + (np.arange(count) + 0.5) / count * (
@@ -123,7 +124,7 @@ def path_traced(world: mi.Scene, camera: mi.Sensor, samples: int, seed: int) -> 
 
 
 def first_hit(world: mi.Scene, camera: mi.Sensor, samples: int = 64) -> tuple[np.ndarray, ...]:
-    """What a pixel sees: painted colour [H, W, 3], normal [H, W, 3], both premultiplied, and coverage [H, W, 1]."""
+    """Colour and normal [H, W, 3] of what a pixel sees, premultiplied, and coverage [H, W, 1]."""
     cover = {"type": "direct", "hide_emitters": True}
     integrator = mi.load_dict({"type": "aov", "aovs": "a:albedo,n:sh_normal", "cover": cover})
     image = np.array(mi.render(world, sensor=camera, integrator=integrator, spp=samples))

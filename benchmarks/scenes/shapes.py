@@ -1,7 +1,7 @@
-"""Small solids as triangle meshes: turned on a lathe, swept along a curve, or carved from a distance field.
+"""Small solids as triangle meshes: turned on a lathe, swept along a curve, carved from a distance.
 
-World is z up. A mesh carries a base colour at each vertex (linear RGB); roughness and metallic are those of the
-whole object. Notation: `phi` is the angle around z from +x, `r` the distance to the axis.
+World is z up. A mesh carries a base colour at each vertex (linear RGB); roughness and metallic are
+those of the whole object. Notation: `phi` is the angle around z from +x, `r` the distance to z.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def outward(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh, closed but for small holes, with its faces turned to the outside: its volume is positive."""
+    """A closed mesh with its faces turned to the outside: its volume is positive."""
     a, b, c = (vertices[faces[:, corner]] - vertices.mean(axis=0) for corner in range(3))
     volume = np.einsum("ij,ij->", a, np.cross(b, c))
     return vertices, faces if volume > 0 else faces[:, ::-1]
@@ -121,7 +121,7 @@ def joined(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
 def noise(
     points: np.ndarray, scale: float | tuple, *, seed: int = 0, octaves: int = 3
 ) -> np.ndarray:
-    """Smooth value noise in about -1..1 at points [V, 3]; `scale` is the size of its largest bumps."""
+    """Smooth noise in about -1..1 at points [V, 3]; `scale` is the size of its largest bumps."""
     lattice = np.random.default_rng(seed).uniform(-1, 1, (32, 32, 32))
     total, weight = np.zeros(len(points)), 0.0
     for octave in range(octaves):

@@ -1,8 +1,8 @@
-"""The still life of the demo: a painted jug, a glazed bird, a pear, an orange and a brass ball on a board.
+"""The still life of the demo: a jug, a glazed bird, a pear, an orange and a brass ball on a board.
 
-Everything is made here from formulas, and everything stands within 1.1 of the origin, z up. The materials are
-chosen so that each of them asks something else of inverse rendering: painted glaze, gloss over one colour,
-waxy skin, pores, rough metal, open wood.
+Everything is made here from formulas, and everything stands within 1.1 of the origin, z up. The
+materials are chosen so that each of them asks something else of inverse rendering: painted glaze,
+gloss over one colour, waxy skin, pores, rough metal, open wood.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def board() -> Solid:
     bend = np.linspace(0, np.pi / 2, 9)
     inner = np.linspace(0, 1, 140)[:-1] * (1 - edge)
     upper = np.stack([1 - edge + edge * np.sin(bend), top - edge + edge * np.cos(bend)], 1)
-    lower = np.stack([upper[::-1, 0], -thickness - upper[::-1, 1]], 1)
+    lower = np.stack([upper[:, 0], -thickness - upper[:, 1]], 1)
     rows = np.concatenate(
         [
             np.stack([inner, np.full_like(inner, -thickness)], 1),
@@ -65,7 +65,8 @@ def _wood(points: np.ndarray) -> np.ndarray:
 def jug() -> list[Solid]:
     """A white jug with cobalt bands, dots and a wave, its lip drawn out to pour."""
     outer = [
-        (0, 0), (0.17, 0), (0.195, 0.012), (0.205, 0.04), (0.285, 0.17), (0.315, 0.30), (0.285, 0.44),
+        (0, 0), (0.17, 0), (0.195, 0.012), (0.205, 0.04), (0.285, 0.17), (0.315, 0.30),
+        (0.285, 0.44),
         (0.205, 0.57), (0.165, 0.66), (0.165, 0.74), (0.205, 0.85), (0.212, 0.862), (0.204, 0.868),
     ]  # fmt: skip
     inner = [
@@ -177,7 +178,8 @@ def bird() -> Solid:
 def pear() -> list[Solid]:
     """A green pear with a blush, leaning a little."""
     points = [
-        (0, 0.012), (0.06, 0), (0.15, 0.035), (0.205, 0.13), (0.195, 0.23), (0.135, 0.33), (0.095, 0.41),
+        (0, 0.012), (0.06, 0), (0.15, 0.035), (0.205, 0.13), (0.195, 0.23), (0.135, 0.33),
+        (0.095, 0.41),
         (0.075, 0.46), (0.04, 0.488), (0.012, 0.482), (0, 0.475),
     ]  # fmt: skip
     vertices, faces = turned(smooth_profile(points, 160), 200)

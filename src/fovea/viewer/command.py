@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     """Show a scene file or a run's folder until Ctrl-C, or write its page as one file."""
     parser = argparse.ArgumentParser(
         prog="fovea view",
-        description="Walk in a scene (.ply, .spz) or look at a run while it goes: its scene, curves, pictures.",
+        description="Walk in a scene (.ply, .spz), or look at a run while it goes.",
     )
     parser.add_argument("path", type=Path, help="a scene file, or the folder of a run")
     parser.add_argument(

@@ -1,7 +1,8 @@
 """What the page shows of a scene file or a run's folder, as data, and where its files are.
 
-`describe` gives the JSON that `viewer.js` reads. Addresses in it are relative to that JSON: `files/...` are files of
-the folder itself, `photos/NAME` the photographs that a scene was made from, wherever they lie; `locate` finds both.
+`describe` gives the JSON that `viewer.js` reads. Addresses in it are relative to that JSON:
+`files/...` are files of the folder itself, `photos/NAME` the photographs that a scene was made from,
+wherever they lie; `locate` finds both.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def describe(path: Path) -> Json:
         else "does not exist"
     )
     raise ArtifactError(
-        f"the viewer shows a scene ({', '.join(FORMATS)}) or the folder of a run, and {path} {found}."
+        f"the viewer shows a scene ({', '.join(FORMATS)}) or a run's folder, and {path} {found}."
         " 'fovea runs ls' lists the runs."
     )
 

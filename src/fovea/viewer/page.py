@@ -1,14 +1,15 @@
 """The page: its files, what it may do, and a copy of it that needs no server.
 
-Whoever serves the page (`fovea view`, the service) answers these under any prefix, with the page's content security
-policy, and nothing else:
+Whoever serves the page (`fovea view`, the service) answers these under any prefix, with the page's
+content security policy, and nothing else:
 
     GET NAME             assets()[NAME]; the empty name is index.html
     GET page.json        describe(path)
     GET files/PATH,      locate(path, address)
         photos/NAME
 
-`index.html?data=ADDRESS` reads another JSON than `page.json` beside it; the addresses in it are relative to it.
+`index.html?data=ADDRESS` reads another JSON than `page.json` beside it; the addresses in it are
+relative to it.
 """
 
 from __future__ import annotations
@@ -53,14 +54,15 @@ def assets() -> dict[str, Path]:
 
 
 def export(path: Path, target: Path | None = None) -> Path:
-    """Write the page of a run or a scene as one file that opens by a double click, without a server.
+    """Write the page of a run or a scene as one file that a double click opens, without a server.
 
-    Scene, pictures, films and photographs are put into the file: a large scene as .spz, long rows of
-    pictures and photographs thinned out. What is still too large is left out and named in its notes.
+    Scene, pictures, films and photographs are put into the file: a large scene as .spz, long rows
+    of pictures and photographs thinned out. What is still too large is left out and named in its
+    notes.
 
     Args:
         path: a run's folder or a scene file.
-        target: the file to write; `page/index.html` in the run's folder, or `NAME.html` beside the scene.
+        target: the file to write; `page/index.html` in the run's folder, or beside the scene.
 
     Returns:
         The file written.

@@ -1,4 +1,4 @@
-"""A small web server on this machine for one scene or run: the page, its data, its files, and nothing else."""
+"""A small web server on this machine for one scene or run, and for nothing else."""
 
 from __future__ import annotations
 
