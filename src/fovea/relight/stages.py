@@ -198,7 +198,6 @@ EVALUATE = Stage(
         "renders": Output("images", "renders", "each view as rendered, its error and its normals"),
         "sheet": Output("file", "sheet.png", "photograph, rendering and error side by side"),
     },
-    resumable="items",
     metrics={"test/psnr": "max", "test/ssim": "max", "test/normal_deg": "min"},
     positional=("scene", "data"),
     requires=("relight",),
