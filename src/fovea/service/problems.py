@@ -6,7 +6,6 @@ change. Settings that are not valid come as `errors`, the very objects that the 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -19,8 +18,6 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from fovea.errors import BackendError, BusyError, ConfigError, FoveaError, JobError, Problem
-
-log = logging.getLogger(__name__)
 
 
 class SettingProblem(BaseModel):
@@ -101,8 +98,7 @@ def install(app: FastAPI) -> None:
         return body(request, 422, "request", "the request is not valid", problems)
 
     @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s", request.method, request.url.path, exc_info=error)
+    async def bug(request: Request, _error: Exception) -> JSONResponse:
         detail = "this is a fault of the service; its log says more"
         return body(request, 500, "internal", detail)
 

@@ -106,13 +106,27 @@ def schema(kind: str) -> dict[str, Any]:
     for group in groups.values():
         definitions |= group.pop("$defs", {})
         group.pop("required", None)  # the recipe gives them, or joins them
+    known = dialect.load(RECIPES / f"{kind}.yaml").data.get("vars") or {}
+    variables = {name: _variable(value) for name, value in known.items()}
     return {
         "type": "object",
         "title": kind,
-        "properties": groups,
+        "properties": ({"vars": _closed(variables)} if variables else {}) | groups,
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _variable(value: Any) -> dict[str, Any]:
+    """The schema of a variable; text may be a path, hence is a name as above."""
+    if isinstance(value, str):
+        return {"type": "string", "description": NAMES, "fovea": {"place": True}}
+    types = {bool: "boolean", int: "integer", float: "number"}
+    return {"type": types[type(value)], "default": value} if type(value) in types else {}
 
 
 def _resolved(stage: Stage, body: Mapping[str, Any], preset: str | None, lookup: Lookup) -> Config:
@@ -151,6 +165,12 @@ def _recipe(
         message = "is for a single stage; a recipe names the presets of its stages itself"
         problems.append(Problem("preset", "no_preset", message, preset, SOURCE))
     for key, settings in body.items():
+        if key == "vars" and isinstance(settings, Mapping):
+            known = dialect.load(RECIPES / f"{kind}.yaml").data.get("vars") or {}
+            placed, refused = _variables(settings, known, lookup)
+            problems += refused
+            words += [f"vars.{name}={json.dumps(value)}" for name, value in placed.items()]
+            continue
         if key not in stages or not isinstance(settings, Mapping):
             near = catalog.nearest(key, stages).strip() or f"It has: {', '.join(stages)}"
             message = "must be a group of settings" if key in stages else f"unknown stage. {near}"
@@ -169,6 +189,27 @@ def _recipe(
         if not problems:
             return recipe
     raise _not_valid(kind, problems)
+
+
+def _variables(
+    given: Mapping[str, Any], known: Mapping[str, Any], lookup: Lookup
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Variables of a recipe; a text among them may end as a path, and is looked up like one."""
+    placed: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in given.items():
+        if name not in known:
+            near = catalog.nearest(name, known).strip() or f"It has: {', '.join(known) or 'none'}"
+            result = Problem(f"vars.{name}", "unknown", f"unknown variable. {near}", value, SOURCE)
+        elif isinstance(value, int | float):
+            result = value
+        else:
+            result = _looked_up(f"vars.{name}", value, True, lookup)
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            placed[name] = result
+    return placed, problems
 
 
 def _placed(

@@ -16,7 +16,7 @@ from fovea.viewer.page import assets, describe, locate
 router = APIRouter(include_in_schema=False)
 
 HERE = Path(__file__).parents[1] / "page"
-SHARED = ("style.css", "icon.svg")
+SHARED = ("style.css", "icon.svg", "words.js")
 """Files of the viewer's page that this one uses, too."""
 
 
