@@ -1,3 +1,5 @@
+# pyright: standard
+# torch leaves too many of its own types unknown for strict.
 """The one camera of the house: a pinhole with OpenCV axes.
 
 Camera axes are x right, y down, z forward. Pixel (column i, row j) has its centre at (i + 0.5, j +

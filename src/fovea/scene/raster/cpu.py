@@ -1,3 +1,5 @@
+# pyright: standard, reportIncompatibleMethodOverride=false
+# torch leaves too many of its own types unknown for strict.
 """The cpu twin: the same equations as `plain`, compiled, float32, with gradients written out.
 
 Each function wraps a kernel and its way back for autograd. Sources and what makes them fast:
@@ -82,7 +84,7 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         means, quats, scales, conics, radii = ctx.saved_tensors
         filled = [torch.empty_like(values) for values in (means, quats, scales)]
         share(
@@ -91,7 +93,7 @@ class _Project(torch.autograd.Function):
             *ctx.camera,
             array(conics),
             array(radii),
-            *(array(gradient) for gradient in gradients[:3]),
+            *(array(gradient) for gradient in grad_outputs[:3]),
             *(values.numpy() for values in filled),
         )
         return *filled, None, None
@@ -111,7 +113,8 @@ class _Colors(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, v_seen: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (v_seen,) = grad_outputs
         means, harmonics, radii, seen = ctx.saved_tensors
         v_means = torch.empty_like(means, memory_format=torch.contiguous_format)
         v_harmonics = torch.empty_like(harmonics, memory_format=torch.contiguous_format)
@@ -152,7 +155,8 @@ class _Blend(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, v_image: Tensor, v_left: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        v_image, v_left = grad_outputs
         conics, opacities, attached, left, last = ctx.saved_tensors
         lists: Lists = ctx.lists
         view: View = ctx.view

@@ -1,3 +1,5 @@
+# pyright: standard
+# torch leaves too many of its own types unknown for strict.
 """The cuda twin: hands the work to gsplat's kernels.
 
 gsplat draws the exact footprint, with the same thresholds as the other twins; its bounding boxes
@@ -48,9 +50,11 @@ def project(gaussians: Gaussians, view: View) -> Splats:
         near_plane=view.near,
         packed=False,
     )
-    placed = means2d[0], conics[0], depths[0], gaussians.opacities
-    radii = plain.visible_radii(*(values.detach() for values in placed), view)
-    return Splats(*placed, radii=radii)
+    means2d, conics, depths, opacities = means2d[0], conics[0], depths[0], gaussians.opacities
+    radii = plain.visible_radii(
+        means2d.detach(), conics.detach(), depths.detach(), opacities.detach(), view
+    )
+    return Splats(means2d, conics, depths, opacities, radii)
 
 
 def blend(
@@ -62,10 +66,15 @@ def blend(
     """Blend feature channels front to back; as `plain.blend`."""
     lists = _lists(splats, view)
     moves = attached > 0
-    shape = splats.means2d, splats.conics, splats.opacities
-    constant = tuple(values.detach() for values in shape)
-    drawn, alpha = _draw(*shape, features[:, moves], lists, view)
-    carried, _ = _draw(*constant, features[:, ~moves], lists, view)
+    drawn, alpha = _draw(splats, features[:, moves], lists, view)
+    constant = Splats(
+        splats.means2d.detach(),
+        splats.conics.detach(),
+        splats.depths,
+        splats.opacities.detach(),
+        splats.radii,
+    )
+    carried, _ = _draw(constant, features[:, ~moves], lists, view)
     image = drawn.new_empty((view.height, view.width, len(attached)))
     image = image.index_copy(2, torch.nonzero(moves)[:, 0], drawn)
     image = image.index_copy(2, torch.nonzero(~moves)[:, 0], carried)
@@ -87,22 +96,22 @@ def _lists(splats: Splats, view: View) -> tuple[Tensor, Tensor]:
 
 
 def _draw(
-    means2d: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    features: Tensor,
-    lists: tuple[Tensor, Tensor],
-    view: View,
+    splats: Splats, features: Tensor, lists: tuple[Tensor, Tensor], view: View
 ) -> tuple[Tensor, Tensor]:
     """Image and alpha, as many channels at a time as gsplat takes."""
     parts: list[Tensor] = []
-    alpha = means2d.new_zeros((view.height, view.width))
+    alpha = features.new_zeros((view.height, view.width))
     for some in features.split(CHANNEL_COUNTS[-1], dim=1):
         wanted = next(count for count in CHANNEL_COUNTS if count >= max(some.shape[1], 1))
         padded = torch.nn.functional.pad(some, (0, wanted - some.shape[1]))
         size = view.width, view.height, TILE
         image, covered = _gsplat().rasterize_to_pixels(
-            means2d[None], conics[None], padded[None], opacities[None], *size, *lists
+            splats.means2d[None],
+            splats.conics[None],
+            padded[None],
+            splats.opacities[None],
+            *size,
+            *lists,
         )
         parts.append(image[0, ..., : some.shape[1]])
         # Every chunk has the same alpha; one of them carries its gradient.
@@ -112,7 +121,7 @@ def _draw(
 
 def _gsplat() -> ModuleType | Any:
     try:
-        import gsplat
+        import gsplat  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise BackendError(
             "The cuda rasteriser needs the package gsplat, which is not installed. "

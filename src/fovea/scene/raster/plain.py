@@ -1,3 +1,5 @@
+# pyright: standard
+# torch leaves too many of its own types unknown for strict.
 """The plain twin: the equations in PyTorch, differentiable in everything; slow, and the judge.
 
 Shapes: `N` Gaussians, `M` of them in a tile front to back, `P` pixels of a tile, `C` channels.
@@ -66,8 +68,8 @@ def project(gaussians: Gaussians, view: View) -> Splats:
     determinant = torch.where(valid, determinant, 1.0)
     conics = torch.stack([c, -b, a], dim=-1) / determinant[:, None]
 
-    constant = (values.detach() for values in (means2d, conics, at[:, 2], gaussians.opacities))
-    radii = visible_radii(*constant, view)
+    opacities = gaussians.opacities.detach()
+    radii = visible_radii(means2d.detach(), conics.detach(), at[:, 2].detach(), opacities, view)
     return Splats(
         means2d=means2d,
         conics=conics,

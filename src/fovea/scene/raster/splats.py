@@ -1,3 +1,5 @@
+# pyright: standard
+# torch leaves too many of its own types unknown for strict.
 """What the twins pass on: the view to draw and the Gaussians as they appear in it.
 
 `N` Gaussians; `conics` are the upper triangle (a, b, c) of the inverse 2D covariance, in 1/px^2. A
