@@ -125,7 +125,9 @@ class _SSIMMap(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Any
+    ) -> tuple[Tensor | None, Tensor | None]:
         x, y, mean_x, mean_y, a1, a2, b1, b2, similarity = ctx.saved_tensors
         needs_x, needs_y = ctx.needs_input_grad
         (grad,) = grad_outputs

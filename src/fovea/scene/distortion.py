@@ -227,8 +227,10 @@ def _sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
     has_alpha = image.shape[2] == 4
     if has_alpha:
         weighted[..., :3] *= weighted[..., 3:]
-    found = cv2.remap(weighted, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    found = found.reshape(*at.shape[:2], image.shape[2])
+    columns, rows = np.ascontiguousarray(np.moveaxis(at, -1, 0))
+    found: np.ndarray = cv2.remap(
+        weighted, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    ).reshape(*at.shape[:2], image.shape[2])
     if has_alpha:
         alpha = found[..., 3:]
         np.divide(found[..., :3], alpha, out=found[..., :3], where=alpha > 1e-6)

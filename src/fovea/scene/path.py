@@ -213,7 +213,8 @@ def camera_from_record(record: dict[str, Any]) -> Camera:
     rotation = np.array(record["rotation"], dtype=np.float64).T
     matrix = [[record["fx"], 0, record["cx"]], [0, record["fy"], record["cy"]], [0, 0, 1]]
     pose = _world_to_camera(rotation, np.array(record["position"], dtype=np.float64))
-    return Camera(pose, matrix, height=record["height"], width=record["width"])
+    intrinsics = torch.tensor(matrix, dtype=torch.float64)
+    return Camera(pose, intrinsics, height=record["height"], width=record["width"])
 
 
 def _looking(model: Camera, position: Vector, target: Vector, up: Vector) -> Camera:
