@@ -18,9 +18,18 @@ from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import write_ply
 
 SAMPLE = Path(__file__).parents[2] / "src/fovea/samples/still_life"
-FLAGS = """--no-sandbox --headless=new --enable-unsafe-swiftshader --use-gl=angle
-    --use-angle=swiftshader --ignore-gpu-blocklist --disable-background-networking
-    --disable-component-update --disable-sync --no-first-run""".split()
+FLAGS = [
+    "--no-sandbox",
+    "--headless=new",
+    "--enable-unsafe-swiftshader",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 PATIENCE_S = 120  # software rendering on a busy machine
 
 
@@ -91,8 +100,11 @@ def run_folder(tmp_path: Path, scene: Path) -> Path:
     about |= {"started": 1000.0, "ended": 1013.0, "stages": [fit_state, late]}
     (folder / "run.json").write_text(json.dumps(about))
     progress = {"n": 1, "time": 1.0, "stage": "fit", "kind": "progress", "done": 2, "total": 3}
-    note = {"n": 2, "time": 1.0, "stage": "fit", "kind": "log", "level": "info", "message": "three"}
-    _lines(folder / "events.jsonl", [progress | {"unit": "steps", "shown": {}}, note])
+    note = {"n": 2, "time": 1.0, "stage": "fit", "kind": "log", "level": "info"}
+    _lines(
+        folder / "events.jsonl",
+        [progress | {"unit": "steps", "shown": {}}, note | {"message": "three"}],
+    )
     return folder
 
 
@@ -113,7 +125,7 @@ class Sight:
             self.foreign.append(url)
 
     def wait(self, claim: str) -> None:
-        """Wait until a JavaScript expression is true; the page's policy forbids polling inside it."""
+        """Wait until a JavaScript expression is true; the page's policy forbids polling inside."""
         end = time.monotonic() + PATIENCE_S
         while not self.page.evaluate(f"() => Boolean({claim})"):
             assert time.monotonic() < end, f"{claim} did not come true: {self.complaints}"

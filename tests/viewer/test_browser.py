@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from fovea.viewer.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Colours pass through 8-bit harmonics, blending at the rim and the browser: 40 of 255 tells hues apart.
+# Colours pass through 8-bit harmonics, blending and the browser: 40 of 255 tells hues apart.
 TOLERANCE = 40
 STILL_QUERY = "?lang=en&theme=light"
 
@@ -26,9 +27,7 @@ def balls(pixels: np.ndarray) -> list[np.ndarray]:
     hue[-80:] = False  # the buttons
     columns = np.flatnonzero(hue.any(axis=0))
     edges = np.linspace(columns[0], columns[-1], 4).astype(int)
-    return [
-        pixels[:, a:b][hue[:, a:b]].mean(axis=0) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [pixels[:, a:b][hue[:, a:b]].mean(axis=0) for a, b in pairwise(edges)]
 
 
 @pytest.mark.parametrize("kind", ["ply", "spz"])
@@ -98,9 +97,8 @@ def test_dragging_orbits_and_walking_moves(scene, look):
         )
         sight.page.keyboard.press("2")
         sight.page.keyboard.down("w")
-        sight.wait(
-            f"fovea.view.camera.position.distanceTo({{x:{orbited[0]},y:{orbited[1]},z:{orbited[2]}}}) > 0.1"
-        )
+        start = dict(zip("xyz", orbited.tolist(), strict=True))
+        sight.wait(f"fovea.view.camera.position.distanceTo({start}) > 0.1")
         sight.page.keyboard.up("w")
         assert np.linalg.norm(place()) < np.linalg.norm(orbited)
 

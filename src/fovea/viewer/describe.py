@@ -1,8 +1,8 @@
 """What the page shows of a scene file or a run's folder, as data, and where its files are.
 
 `describe` gives the JSON that `viewer.js` reads. Addresses in it are relative to that JSON:
-`files/...` are files of the folder itself, `photos/NAME` the photographs that a scene was made from,
-wherever they lie; `locate` finds both.
+`files/...` are files of the folder itself, `photos/NAME` the photographs that a scene was made
+from, wherever they lie; `locate` finds both.
 """
 
 from __future__ import annotations
