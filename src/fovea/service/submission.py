@@ -89,7 +89,9 @@ def submission(
     """
     stages = stages_of(kind)
     if "" in stages:
-        config = _resolved(stages[""], body, preset, lookup)
+        config, _, problems = _checked(stages[""], body, preset, lookup)
+        if config is None or problems:
+            raise _not_valid(kind, problems)
         recipe = Recipe.single(kind, config)
     else:
         recipe = _recipe(kind, stages, body, preset, lookup)
@@ -129,16 +131,18 @@ def _variable(value: Any) -> dict[str, Any]:
     return {"type": types[type(value)], "default": value} if type(value) in types else {}
 
 
-def _resolved(stage: Stage, body: Mapping[str, Any], preset: str | None, lookup: Lookup) -> Config:
-    settings, refused = _placed(stage.config, body, lookup)
-    problems = list(refused)
+def _checked(
+    stage: Stage, body: Mapping[str, Any], preset: str | None, lookup: Lookup
+) -> tuple[Config | None, dict[str, Any], list[Problem]]:
+    """The Config of a stage where it is valid, what was given with files in place, and problems."""
+    placed, problems = _placed(stage.config, body, lookup)
     try:
         config = resolve(
             stage.config,
             name=stage.name,
             preset=preset,
             environment=os.environ,
-            overrides=settings,
+            overrides=placed,
             overrides_source=SOURCE,
         ).config
     except ConfigError as error:
@@ -146,10 +150,8 @@ def _resolved(stage: Stage, body: Mapping[str, Any], preset: str | None, lookup:
             raise
         known = {problem.loc for problem in problems}
         problems += [problem for problem in error.problems if problem.loc not in known]
-    else:
-        if not problems:
-            return config
-    raise _not_valid(stage.name, problems)
+        return None, placed, problems
+    return config, placed, problems
 
 
 def _recipe(
@@ -168,27 +170,19 @@ def _recipe(
         if key == "vars" and isinstance(settings, Mapping):
             known = dialect.load(RECIPES / f"{kind}.yaml").data.get("vars") or {}
             placed, refused = _variables(settings, known, lookup)
-            problems += refused
-            words += [f"vars.{name}={json.dumps(value)}" for name, value in placed.items()]
-            continue
-        if key not in stages or not isinstance(settings, Mapping):
+        elif key in stages and isinstance(settings, Mapping):
+            _, placed, found = _checked(stages[key], settings, None, lookup)
+            # What is missing here may stand in the recipe, or be joined.
+            refused = [_below(key, problem) for problem in found if problem.code != "missing"]
+        else:
             near = catalog.nearest(key, stages).strip() or f"It has: {', '.join(stages)}"
             message = "must be a group of settings" if key in stages else f"unknown stage. {near}"
-            problems.append(Problem(key, "unknown_stage", message, None, SOURCE))
-            continue
-        placed, refused = _placed(stages[key].config, settings, lookup)
-        problems += [_below(key, problem) for problem in refused]
+            placed, refused = {}, [Problem(key, "unknown_stage", message, None, SOURCE)]
+        problems += refused
         words += [f"{key}.{path}={value}" for path, value in _leaves(placed)]
-    try:
-        recipe = recipes.load(kind, words)
-    except ConfigError as error:
-        problems += error.problems
-        if not problems:
-            raise
-    else:
-        if not problems:
-            return recipe
-    raise _not_valid(kind, problems)
+    if problems:
+        raise _not_valid(kind, problems)
+    return recipes.load(kind, words)
 
 
 def _variables(

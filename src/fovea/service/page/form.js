@@ -35,7 +35,7 @@
       return { input, value: () => input.checked };
     }
     if (node.type === "integer" || node.type === "number") {
-      const input = make("input", { type: "text", inputMode: "decimal", placeholder: String(shown) });
+      const input = make("input", { type: "text", inputMode: "decimal", placeholder: shown === "" ? "" : String(Number(shown.toPrecision(6))) });
       return { input, value: () => (input.value.trim() === "" ? undefined : Number.isNaN(Number(input.value)) ? input.value : Number(input.value)) };
     }
     const isText = node.type === "string";
@@ -156,8 +156,9 @@
     function fill(node, path, into) {
       const advanced = make("div");
       const parts = Object.entries(node.properties).map(([name, inner]) => [path ? `${path}.${name}` : name, plain(inner, definitions)]);
-      const isGroup = ([, inner]) => Boolean(inner.properties);
-      for (const [name, inner] of [...parts.filter((part) => !isGroup(part)), ...parts.filter(isGroup)]) {
+      // Inputs first, groups last.
+      const rank = ([, inner]) => (inner.fovea?.artifact || inner.fovea?.place ? 0 : inner.properties ? 2 : 1);
+      for (const [name, inner] of parts.sort((one, other) => rank(one) - rank(other))) {
         add(inner, name, inner.fovea?.advanced ? advanced : into);
       }
       if (advanced.childElementCount) into.append(make("details", {}, make("summary", { text: say("advanced") }), advanced));
