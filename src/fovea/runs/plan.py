@@ -97,7 +97,8 @@ def _again(base: PlannedStage, record: StageRecord) -> PlannedStage:
         base.why = "its outputs are gone or were changed"
     else:
         base.why = f"{_ended(record)} in attempt {record.attempt}"
-    if base.step.stage.resumable == "items" or latest:
+    has_items = base.step.stage.resumable == "items" and record.state != "done"
+    if latest or (has_items and record.attempt > 0):
         base.action = "resume"
     return base
 

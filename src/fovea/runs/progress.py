@@ -20,7 +20,7 @@ from fovea.runs.run import Run
 from fovea.runs.stage import Event
 
 SPEAK_EVERY_S = 10.0
-SPEAK_EVERY_PART = 0.05
+SPEAK_EVERY_PART = 0.0499
 LogFormat = Literal["auto", "lines", "json"]
 
 
@@ -63,9 +63,9 @@ class Pace:
 
     done: float = 0
     total: float = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     _times: deque[float] = field(default_factory=lambda: deque[float](maxlen=20))
-    _last: float = field(default_factory=time.monotonic)
+    _last: float = field(default_factory=lambda: time.monotonic())
 
     def step(self, done: float, total: float) -> None:
         """Note that so much is done now."""

@@ -166,6 +166,7 @@ class Schedule:
         record, owner = self.records[stage.step.key], me()
         if record.outputs:  # it was done, and its outputs are gone or damaged
             discard(stage.folder / "out")
+            (stage.folder / "items.jsonl").unlink(missing_ok=True)
         record.state, record.attempt = "running", record.attempt + 1
         record.started, record.ended = record.started or time.time(), None
         record.host, record.pid, record.boot_id = owner["host"], owner["pid"], owner["boot_id"]

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,15 +84,21 @@ class Tracking:
         self._queue = deque(kept)
 
     def _work(self) -> None:
-        at_work: list[Tracker] = []
-        for make in self._open:
-            self._guarded("it", lambda make=make: at_work.append(make()))
+        at_work: list[Tracker] | None = None
         while (event := self._next()) is not None:
+            if at_work is None:  # with the first event the run's manifest is there to be read
+                at_work = self._opened()
             for tracker in list(at_work):
                 if not self._guarded(tracker.name, lambda t=tracker, e=event: t.take(e)):
                     at_work.remove(tracker)
-        for tracker in at_work:
+        for tracker in at_work or ():
             self._guarded(tracker.name, tracker.close)
+
+    def _opened(self) -> list[Tracker]:
+        found: list[Tracker] = []
+        for make in self._open:
+            self._guarded("one of them", lambda make=make: found.append(make()))
+        return found
 
     def _guarded(self, name: str, action: Callable[[], None]) -> bool:
         try:
@@ -140,6 +147,9 @@ class TensorBoard:
                 event["name"], _pixels(path), event["step"], event["time"], dataformats="HWC"
             )
         elif event["kind"] == "state" and stage is not None and event["state"] != "running":
+            folder = self.run.stage(stage).folder / "tb"
+            for point in points_of(self.run, stage) if not folder.exists() else ():
+                self.take(point)  # it was taken over from another run
             self._end(stage)
 
     def close(self) -> None:
@@ -153,7 +163,9 @@ class TensorBoard:
 
             folder = self.run.stage(stage).folder / "tb"
             self._writers[stage] = SummaryWriter(
-                str(folder), purge_step=self._purge.pop(stage, None)
+                str(folder),
+                purge_step=self._purge.pop(stage, None),
+                filename_suffix=f".{time.time_ns()}",  # two sessions may begin in one second
             )
         return self._writers[stage]
 
@@ -163,11 +175,52 @@ class TensorBoard:
             writer.close()
 
 
+class Retelling:
+    """A tracker that cannot take a step back: when the run does, it is opened anew and told again.
+
+    So is what earlier sessions of the run had told it, which opening anew replaces.
+    """
+
+    def __init__(self, name: str, run: Run, history: Sequence[Event]) -> None:
+        self.name = name
+        self.run = run
+        self.history = list(history)
+        self._tracker = self._opened()
+
+    def take(self, event: Event) -> None:
+        """Use an event, or leave it."""
+        if event["kind"] == "rewind":
+            self._step_back(event["stage"], event["step"])
+            return
+        if event["kind"] == "metric":
+            self.history.append(event)
+        elif event.get("reused") and all(e["stage"] != event["stage"] for e in self.history):
+            for point in points_of(self.run, event["stage"]):
+                self.take(point)
+        self._tracker.take(event)
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        self._tracker.close()
+
+    def _step_back(self, stage: str, step: int) -> None:
+        kept = [e for e in self.history if e["stage"] != stage or e["step"] <= step]
+        if len(kept) < len(self.history):
+            self._tracker.close()
+            self.history = kept
+            self._tracker = self._opened()
+
+    def _opened(self) -> Tracker:
+        tracker = KINDS[self.name](self.run)
+        for event in self.history:
+            tracker.take(event)
+        return tracker
+
+
 class WandB:
     """Weights & Biases, offline unless WANDB_MODE says otherwise.
 
-    It cannot take a step back, so a resumed run is told anew from its metrics, and what an earlier
-    session wrote is replaced.
+    Offline it has one record a run; opening it anew replaces the former.
     """
 
     name = "wandb"
@@ -208,19 +261,26 @@ class WandB:
 
 
 class MLflow:
-    """MLflow, in the store that MLFLOW_TRACKING_URI names, else a file beside the runs."""
+    """MLflow, in the store that MLFLOW_TRACKING_URI names, else a file beside the runs.
+
+    Opening it anew deletes the record of a former session.
+    """
 
     name = "mlflow"
 
     def __init__(self, run: Run) -> None:
         client: Any = importlib.import_module("mlflow").MlflowClient
-
         self.run = run
         store = f"sqlite:///{run.folder.absolute().parent / 'mlflow.db'}"
         self._client = client(os.environ.get("MLFLOW_TRACKING_URI", store))
+        note = run.folder / "trackers" / "mlflow.id"
+        if note.is_file():
+            self._client.delete_run(note.read_text())
         known = self._client.get_experiment_by_name(run.name)
         experiment = known.experiment_id if known else self._client.create_experiment(run.name)
         self._id = self._client.create_run(experiment, run_name=run.folder.name).info.run_id
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(self._id)
         for stage, settings in settings_of(run).items():
             for name, value in settings.items():
                 self._client.log_param(self._id, f"{stage}.{name}", str(value)[:500])
@@ -268,21 +328,20 @@ def check(names: Sequence[str]) -> None:
 
 
 def trackers(names: Sequence[str], run: Run) -> list[Callable[[], Tracker]]:
-    """What opens each tracker on a run that begins or goes on."""
-    return [lambda name=name: _opened(name, run) for name in names]
+    """What opens each tracker on a run that is about to begin or go on."""
+    is_begun = (run.folder / "run.json").is_file()
+    history = [e for s in run.stages for e in points_of(run, s.key)] if is_begun else []
 
+    def opened(name: str) -> Tracker:
+        return TensorBoard(run) if name == TensorBoard.name else Retelling(name, run, history)
 
-def _opened(name: str, run: Run) -> Tracker:
-    tracker = KINDS[name](run)
-    if not isinstance(tracker, TensorBoard):  # its files of earlier sessions stay and are read on
-        tell_again(run, tracker)
-    return tracker
+    return [lambda name=name: opened(name) for name in names]
 
 
 def replay(run: Run, name: str) -> None:
     """Make a tracker's record of a run again, from its metrics."""
     check([name])
-    if name == "tensorboard":
+    if name == TensorBoard.name:
         for stage in run.stages:
             shutil.rmtree(stage.folder / "tb", ignore_errors=True)
     tracker = KINDS[name](run)
@@ -293,11 +352,17 @@ def replay(run: Run, name: str) -> None:
 def tell_again(run: Run, tracker: Tracker) -> None:
     """Hand a tracker what the run's metrics already hold."""
     for stage in run.stages:
-        for point in run.metrics(stage.key):
-            tracker.take({"kind": "metric", "stage": stage.key, "epoch": None} | point)
+        for event in points_of(run, stage.key):
+            tracker.take(event)
         if stage.state == "done":
             final = {"kind": "state", "stage": stage.key, "state": "done", "scores": stage.scores}
             tracker.take(final)
+
+
+def points_of(run: Run, stage: str) -> list[Event]:
+    """The metrics of a stage as the events they once were, without those made void."""
+    head = {"kind": "metric", "stage": stage, "epoch": None}
+    return [head | point for point in run.metrics(stage)]
 
 
 def settings_of(run: Run) -> dict[str, dict[str, Any]]:
