@@ -127,10 +127,18 @@ def _add_output(page: Json, folder: Path, key: str, name: str, path: Path, kind:
     if suffix in FORMATS and kind == "gaussians":
         page["scenes"].append(_scene(folder, path) | {"stage": key, "name": name})
     elif kind == "video":
-        page["videos"].append({"stage": key, "name": name, "path": _address(folder, path)})
+        page["videos"].append(_video(page, key, name, _address(folder, path)))
     elif suffix in PICTURES:
         frames = [{"step": None, "path": _address(folder, path)}]
         page["pictures"].append({"stage": key, "name": name, "frames": frames})
+
+
+def _video(page: Json, key: str, name: str, address: str) -> Json:
+    """A film; a lone picture of its stage becomes what it shows before it plays."""
+    lone = [g for g in page["pictures"] if g["stage"] == key and len(g["frames"]) == 1]
+    page["pictures"] = [group for group in page["pictures"] if group not in lone[:1]]
+    poster = lone[0]["frames"][0]["path"] if lone else None
+    return {"stage": key, "name": name, "path": address, "poster": poster}
 
 
 def _scene(folder: Path, path: Path) -> Json:

@@ -145,7 +145,8 @@ def _put_pictures_in(page: Json, path: Path) -> None:
     for video in videos:
         file = locate(path, video["path"])
         if file and file.stat().st_size <= MOST_VIDEO_BYTES:
-            page["videos"].append(video | {"path": _data(file)})
+            poster = embed(video["poster"]) if video["poster"] else None
+            page["videos"].append(video | {"path": _data(file), "poster": poster})
         elif file:
             _leave_out(page, file.name, file.stat().st_size)
     views = [view for view in (page["cameras"] or {}).get("views", ()) if view["photo"]]

@@ -186,7 +186,8 @@
         groups.get(title).push({ name: slash < 0 ? "" : name.slice(0, slash), points });
       }
     }
-    return [...groups].map(([title, lines]) => plot(title, lines, remember)).filter(Boolean);
+    const isCurve = ([, lines]) => lines.some((line) => line.points.length > 1); // one point is a score
+    return [...groups].filter(isCurve).map(([title, lines]) => plot(title, lines, remember)).filter(Boolean);
   }
 
   // A final score: as many digits as tell runs apart, whole numbers whole.

@@ -59,11 +59,15 @@
     }));
   }
 
+  function splitWord(split) {
+    return ["train", "test"].includes(split) ? say(split) : split;
+  }
+
   function scoreTable(scores) {
     const arrows = { max: "↑", min: "↓" };
     return make("table", {}, make("tbody", {}, ...scores.map((score) => make("tr", {},
       make("td", { className: "stage", text: score.stage }),
-      make("td", { text: score.split ? `${score.label}, ${say(score.split)}` : score.label }),
+      make("td", { text: score.split ? `${score.label}, ${splitWord(score.split)}` : score.label }),
       make("td", { className: "value" }, fovea.curves.score(score.value),
         score.unit ? make("span", { className: "unit", text: score.unit }) : null,
         score.direction ? make("span", { className: "arrow", text: arrows[score.direction], title: say(`better_${score.direction}`) }) : null)))));
@@ -77,7 +81,7 @@
     const plots = fovea.curves.plots(page.curves, state.logs);
     const cards = [card("stages", stageList(page.stages))];
     if (page.scores.length) cards.push(card("scores", scoreTable(page.scores)));
-    cards.push(card("curves", ...(plots.length ? plots : [make("p", { className: "muted", text: say("nothing_yet") })])));
+    cards.push(card("curves", plots.length ? make("div", { className: "plots" }, ...plots) : make("p", { className: "muted", text: say("nothing_yet") })));
     if (page.notes.length) cards.push(card("notes", noteList(page.notes)));
     find("report").replaceChildren(...cards);
   }
@@ -106,7 +110,7 @@
       });
       figure.append(slider);
     }
-    image.addEventListener("load", () => figure.classList.toggle("wide", image.naturalWidth > 2.2 * image.naturalHeight), { once: true });
+    image.addEventListener("load", () => figure.classList.toggle("wide", image.naturalWidth > 2.2 * image.naturalHeight || image.naturalWidth > 900), { once: true });
     show(start);
     return figure;
   }
@@ -114,6 +118,7 @@
   function film(video) {
     const caption = make("figcaption", {}, make("span", { text: `${video.stage} · ${video.name}` }));
     const player = make("video", { src: address(video.path), controls: true, loop: true, muted: true, playsInline: true, preload: "metadata" });
+    if (video.poster) player.poster = address(video.poster);
     return make("figure", { className: "card picture" }, caption, player);
   }
 
