@@ -154,6 +154,7 @@
     const scene = page.scenes.at(-1);
     const poster = page.pictures.at(-1)?.frames.at(-1);
     find("poster").hidden = Boolean(scene) || !poster;
+    find("view").classList.toggle("empty", !scene);
     if (!scene) {
       if (poster) find("poster").src = address(poster.path);
       notice(page.live ? "waiting" : "no_scene");
