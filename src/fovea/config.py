@@ -39,25 +39,9 @@ from fovea.errors import ConfigError, Problem
 from fovea.layers import Layer, Merger, arguments_layer, environment_layers
 
 __all__ = [
-    "RECIPES",
-    "Config",
-    "Path",
-    "Resolved",
-    "about",
-    "artifact",
-    "branches",
-    "fields",
-    "find",
-    "kind_of",
-    "nearest",
-    "parts",
-    "preset_file",
-    "presets",
-    "resolve",
-    "setting",
-    "to_yaml",
-    "values",
-]
+    "RECIPES", "Config", "Path", "Resolved", "about", "artifact", "branches", "fields", "find",
+    "kind_of", "nearest", "parts", "preset_file", "presets", "resolve", "setting", "to_yaml", "values",
+]  # fmt: skip
 RECIPES = Path(__file__).parent / "recipes"
 
 C = TypeVar("C", bound=Config)

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.photographs import SHAPE_TOLERANCE
 from fovea.relight.capture.views import (
     Capture,
     Split,
@@ -101,7 +102,21 @@ def _views(path: Path, split: Split) -> tuple[tuple[View, ...], tuple[str, ...]]
         )
         mask = path.parent / frame["mask_path"] if frame.get("mask_path") else None
         views.append(View(name, camera, image, split, mask, _truth(image)))
+    if "w" not in document and not any("w" in frame for frame in frames):
+        _refuse_another_shape(views)
     return tuple(views), tuple(absent)
+
+
+def _refuse_another_shape(views: list[View]) -> None:
+    """Photographs that share a field of view and name no size must have one shape."""
+    for view in views:
+        ours, first = view.camera, views[0].camera
+        if abs(ours.width * first.height / (ours.height * first.width) - 1) > SHAPE_TOLERANCE:
+            raise DataError(
+                f"{view.image} has {ours.width}x{ours.height} px, and {views[0].image} has"
+                f" {first.width}x{first.height} (width x height), another shape. Is it turned or"
+                " cropped? Put the photograph there that the poses were made from."
+            )
 
 
 def _photograph(folder: Path, file_path: str) -> Path | None:
