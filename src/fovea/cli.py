@@ -106,7 +106,9 @@ def config(words: list[str]) -> int:
             f"It does: {', '.join(actions)}."
         )
     if len(words) < 2:
-        raise ConfigError(f"`fovea config {words[0]}` needs a stage: {_listed()}.")
+        raise ConfigError(
+            f"`fovea config {words[0]}` needs a stage: {', '.join(catalog.stage_names())}."
+        )
     stage = catalog.stage(words[1])
     if words[0] == "explain":
         _explain(stage, words[2:])
@@ -208,7 +210,8 @@ def _stage(stage: Stage, words: list[str]) -> int:
         return 0
     resolved, options = _resolve(stage, words)
     catalog.require(stage.name, stage.requires)
-    return command.carry_out(command.Recipe.single(stage, resolved.config), options)
+    recipe = command.Recipe.single(stage, resolved.config, sources=resolved.sources)
+    return command.carry_out(recipe, options)
 
 
 def _options(stage: Stage) -> ArgumentParser:
@@ -269,7 +272,3 @@ def _spoken(words: list[str]) -> list[str]:
 
 def _terminated(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _listed() -> str:
-    return ", ".join(catalog.stage_names())

@@ -136,12 +136,17 @@ def test_gc_lists_first_and_removes_only_when_told(recipe_file: Path, root: Path
     folder = root / "one"
     run(recipe_file, root, "--run", str(folder))
     run(recipe_file, root, "--run", str(folder), "second.rate=0.3")
+    orphan = root / "killed-at-once"
+    orphan.mkdir()
+    (orphan / "run.lock").touch()
     words = ["--root", str(root), "gc", "--older-than", "0"]
     stages = sorted((folder / "stages").iterdir())
     assert len(stages) == 5
     command.runs(words)
     assert sorted((folder / "stages").iterdir()) == stages
+    assert orphan.is_dir()
     command.runs([*words, "--apply"])
+    assert not orphan.exists()
     assert sorted((folder / "stages").iterdir()) == sorted(s.folder for s in Run(folder).stages)
     assert not list(folder.glob("stages/*/ckpt"))
     assert Run(folder).outputs("third")["files"].is_dir()

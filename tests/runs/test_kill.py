@@ -21,7 +21,7 @@ name: killed
 stages:
   first: {use: "toy_stages:COUNT", with: {steps: 80, pause_s: 0.02}}
   second: {use: "toy_stages:COUNT", with: {steps: 80, start: "${first.out.number}", pause_s: 0.02}}
-  third: {use: "toy_stages:SPREAD", with: {items: 60, pause_s: 0.02}}
+  third: {use: "toy_stages:SPREAD", with: {items: 250, pause_s: 0.02}}
 """
 
 
@@ -60,6 +60,15 @@ def stage_process(parent: int) -> psutil.Process | None:
     except psutil.NoSuchProcess:
         return None
     return children[0] if children else None
+
+
+def wait_for(root: Path, pattern: str, holding: str = "") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if any(holding in path.read_text() for path in root.glob(f"*/{pattern}")):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {pattern} after 20 s")
 
 
 def kill(process: subprocess.Popen[bytes], victim: str) -> None:
@@ -122,14 +131,52 @@ def test_the_stage_ends_with_its_run_when_that_is_killed(tmp_path: Path) -> None
     child.wait(timeout=5)
 
 
+def test_a_second_command_on_the_same_run_leaves_with_75(tmp_path: Path) -> None:
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(RECIPE)
+    root = tmp_path / "runs"
+    first = start(recipe, root)
+    wait_for(root, "stages/*/metrics.jsonl")
+    second = start(recipe, root)
+    said, _ = second.communicate(timeout=30)
+    first.kill()
+    first.communicate()
+    assert second.returncode == 75
+    assert f"is held by process {first.pid} on " in said.decode()
+
+
+def test_a_sigterm_saves_and_leaves_with_143(tmp_path: Path) -> None:
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(RECIPE)
+    process = start(recipe, tmp_path / "runs")
+    wait_for(tmp_path / "runs", "stages/*/metrics.jsonl")
+    process.terminate()
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 143, said.decode()
+
+
+def test_a_second_sigint_kills_a_stage_that_does_not_listen(tmp_path: Path) -> None:
+    recipe = tmp_path / "deaf.yaml"
+    recipe.write_text('stages: {deaf: {use: "toy_stages:BREAK", with: {how: deaf}}}\n')
+    process = start(recipe, tmp_path / "runs")
+    wait_for(tmp_path / "runs", "events.jsonl", holding="asleep")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+    (run,) = all_runs(tmp_path / "runs")
+    assert run.state == "interrupted"
+    assert run.stages[0].error is not None
+    assert "killed when it did not" in run.stages[0].error.message
+
+
 def test_a_first_sigint_saves_and_a_second_command_goes_on(tmp_path: Path) -> None:
     recipe = tmp_path / "killed.yaml"
     recipe.write_text(RECIPE)
     root = tmp_path / "runs"
     process = start(recipe, root, "first.every=1000")
-    deadline = time.monotonic() + 20
-    while not list(root.glob("*/stages/*/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(root, "stages/*/metrics.jsonl")
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130, said.decode()

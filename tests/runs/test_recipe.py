@@ -157,6 +157,7 @@ def test_a_single_stage_is_a_recipe() -> None:
     recipe = Recipe.single("toy_stages:COUNT", {"steps": 3})
     assert recipe.name == "toy-count"
     assert recipe.step("count").config.steps == 3
+    assert recipe.step("count").sources["rate"] == "default"
 
 
 def test_a_stage_is_found_again_by_where_it_is_declared() -> None:

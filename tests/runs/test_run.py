@@ -134,6 +134,8 @@ def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(tmp_path: Path) -> No
     assert resumed.folder == run.folder
     straight = execute(recipe, root=tmp_path / "other", isolation="inline")
     assert resumed.scores("count") == straight.scores("count")
+    rewinds = [event["step"] for event in resumed.events() if event["kind"] == "rewind"]
+    assert rewinds == [planned.from_step], "said once, though run and stage both say it"
     points = [point["step"] for point in resumed.metrics("count")]
     assert points == list(range(1, 21))
 

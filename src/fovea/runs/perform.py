@@ -131,11 +131,15 @@ def _digest(path: Path) -> str:
 
 
 class _Throttle:
-    """Passes events on; of those that only say how far it is, one a second and the last."""
+    """Passes events on; of those that only say how far it is, one a second and the last.
+
+    A stage that says itself from where it goes on is not repeated.
+    """
 
     def __init__(self, emit: Callable[[Event], object]) -> None:
         self.emit = emit
         self._next = 0.0
+        self._before: Event = {}
 
     def __call__(self, event: Event) -> None:
         if event["kind"] == "progress":
@@ -143,7 +147,9 @@ class _Throttle:
             if now < self._next and event["done"] < event["total"]:
                 return
             self._next = now + PROGRESS_EVERY_S
-        self.emit(event)
+        if event["kind"] != "rewind" or event != self._before:
+            self.emit(event)
+        self._before = event
 
 
 def describe(error: Exception, stage: Stage, folder: Path) -> Failure:

@@ -82,15 +82,23 @@ class Recipe:
     """The file as its author wrote it."""
 
     @classmethod
-    def single(cls, stage: Stage | str, config: Config | Mapping[str, Any]) -> Recipe:
-        """A recipe of one stage."""
+    def single(
+        cls,
+        stage: Stage | str,
+        config: Config | Mapping[str, Any],
+        *,
+        sources: Mapping[str, str] | None = None,
+    ) -> Recipe:
+        """A recipe of one stage; `sources` say where its settings came from."""
         use = stage if isinstance(stage, str) else declaration(stage)
         declared = find_stage(use) if isinstance(stage, str) else stage
         if not isinstance(config, Config):
             layer = Document(dict(config), {})
-            config = resolve(declared.config, name=declared.name, files=[layer]).config
+            resolved = resolve(declared.config, name=declared.name, files=[layer])
+            config, sources = resolved.config, resolved.sources
         key = declared.name.rpartition(".")[2]
-        step = Step(key, use, declared, _with_whole_paths(declared, config))
+        whole = _with_whole_paths(declared, config)
+        step = Step(key, use, declared, whole, sources=sources or {})
         _check_files(step)
         return cls(declared.name.replace(".", "-"), (step,))
 

@@ -153,6 +153,7 @@ def gc(options: argparse.Namespace) -> None:
         if not is_held(run.folder)
         for waste in _wasted(run, time.time() - options.older_than * DAY_S)
     ]
+    found += _never_begun(options.root)
     for waste in found if options.apply else ():
         discard(waste.path)
     if not console.style.as_json:
@@ -162,6 +163,15 @@ def gc(options: argparse.Namespace) -> None:
     rows = [(waste.path, progress.size(waste.size), waste.why) for waste in found]
     if rows or console.style.as_json:
         console.table(("folder", "size", "why"), rows)
+
+
+def _never_begun(root: Path) -> list[Waste]:
+    """Folders of runs that were killed before they had written anything."""
+    return [
+        Waste(lock.parent, "killed before it began", size_of(lock.parent))
+        for lock in sorted(root.glob("*/run.lock"))
+        if not (lock.parent / "run.json").is_file() and not is_held(lock.parent)
+    ]
 
 
 def _wasted(run: Run, before: float) -> Iterator[Waste]:
