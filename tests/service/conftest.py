@@ -28,16 +28,8 @@ class Service:
         self.client = httpx.Client(timeout=PATIENCE_S)
 
     def start(self) -> "Service":
-        command = [
-            sys.executable,
-            "-m",
-            "fovea",
-            "serve",
-            "--port",
-            "0",
-            "--runs",
-            self.folder.name,
-        ]
+        command = [sys.executable, "-m", "fovea", "serve", "--port", "0"]
+        command += ["--runs", self.folder.name, "--device", "cpu", *self.options]
         paths = filter(None, [TOYS, os.environ.get("PYTHONPATH")])
         self.process = subprocess.Popen(
             command,

@@ -447,3 +447,47 @@ def test_a_port_that_is_taken_is_said(service: "Service") -> None:
     port = httpx.URL(service.url).port
     with pytest.raises(BusyError, match=f"needs port {port} of 127.0.0.1"):
         main(["--port", str(port), "--runs", str(service.folder)])
+
+
+# Recipes
+
+
+def test_a_recipe_is_checked_stage_by_stage_with_its_inputs_by_name(service: "Service") -> None:
+    body = {
+        "fit": {"itertions": 3, "data": "/etc"},
+        "film": {"fps": 0},
+        "flim": {},
+        "vars": {"photogrphs": 1, "photographs": "/etc"},
+    }
+    problem = service.client.post("/v1/jobs/relight", json=body).json()
+    assert {(error["loc"], error["code"]) for error in problem["errors"]} == {
+        ("fit.itertions", "extra_forbidden"),
+        ("fit.data", "local_only"),
+        ("film.fps", "greater_than_equal"),
+        ("flim", "unknown_stage"),
+        ("vars.photogrphs", "unknown"),
+        ("vars.photographs", "local_only"),
+    }
+    sample = service.client.get("/v1/stages").json()["samples"][0]
+    good = {"fit": {"iterations": 7}, "vars": {"photographs": sample}}
+    answer = service.client.post("/v1/jobs/relight", json=good)
+    assert answer.status_code == 202, answer.text
+    ended = service.client.delete(answer.json()["links"]["self"])
+    assert service.wait(ended.json()["id"])["state"] == "cancelled"
+    schema = service.client.get("/v1/schemas/relight").json()
+    assert set(schema["properties"]) == {"vars", "fit", "evaluate", "film"}
+
+
+def test_one_config_through_http_gives_the_same_bytes_as_the_command_line(
+    service: "Service",
+) -> None:
+    from service_toys import COUNT
+
+    from fovea.config import to_yaml
+
+    words = ["steps=3", "label=0x10 and 1e-4", "pace.pause_s=1e-3"]
+    typed = resolve(COUNT.config, name="toy.count", environment={}, arguments=words)
+    asked = service.submit("toy.count", steps=3, label="0x10 and 1e-4", pace={"pause_s": 0.001})
+    done = service.wait(asked["id"])
+    stage = next((service.folder / done["run"] / "stages").iterdir())
+    assert (stage / "config.yaml").read_text() == to_yaml(typed.config)

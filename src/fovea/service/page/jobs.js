@@ -102,7 +102,8 @@
     find("preset-field").hidden = !stage.presets.length;
     find("preset").replaceChildren(make("option", { text: say("no_preset"), value: "" }), ...stage.presets.map((name) => make("option", { text: name, value: name })));
     find("trouble").textContent = "";
-    state.form = fovea.form(find("fields"), await ask(stage.schema_href), choices);
+    const schema = await ask(stage.schema_href);
+    if (find("kind").value === stage.kind) state.form = fovea.form(find("fields"), schema, choices);
   }
 
   async function submit(event) {
@@ -145,7 +146,6 @@
     translate();
     Object.assign(state, await ask("/v1/stages"));
     await refresh();
-    await retell();
     find("kind").addEventListener("change", chooseKind);
     find("form").addEventListener("submit", submit);
     find("more").addEventListener("click", () => { state.shown = Math.min(200, state.shown + 50); refresh(); });
@@ -157,7 +157,8 @@
     });
     // A file dropped beside its place must not replace the page.
     for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
-    window.fovea.ready = true;
+    await retell();
+    fovea.ready = true;
   }
 
   begin().catch(lost);
