@@ -40,7 +40,8 @@ from fovea.layers import Layer, Merger, arguments_layer, environment_layers
 
 __all__ = [
     "RECIPES", "Config", "Path", "Resolved", "about", "artifact", "branches", "fields", "find",
-    "kind_of", "nearest", "parts", "preset_file", "presets", "resolve", "setting", "to_yaml", "values",
+    "kind_of", "nearest", "parts", "preset_file", "presets", "resolve", "setting", "to_yaml",
+    "values",
 ]  # fmt: skip
 RECIPES = Path(__file__).parent / "recipes"
 
