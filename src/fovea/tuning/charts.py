@@ -200,7 +200,7 @@ def parallel(
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
         parts.append(_text(x, 16 if at % 2 == 0 else 29, column.name, "middle", "name"))
         ticks = list(enumerate(column.choices)) if column.choices else []
-        ticks = ticks or [(t, number(float(t))) for t in (scale.ticks(4) if scale else [])]
+        ticks = ticks or [(t, f"{t:.3g}") for t in (scale.ticks(4) if scale else [])]
         parts += [_text(x + 5, scale(v) + 4, w, "start", "dim") for v, w in ticks if scale]
     return _svg(parts, height, "each line a trial, bright lines the best ones")
 

@@ -63,7 +63,7 @@ def _tune(arguments: list[str]) -> int:
     parser.add_argument(
         "--amend", action="store_true", help="go on although target, goal or space has changed"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     plan = _load(options)
     from fovea.tuning.study import Study
 
@@ -84,7 +84,7 @@ def _tune(arguments: list[str]) -> int:
 def _plan(arguments: list[str]) -> int:
     parser = _parser("plan", VERBS["plan"])
     _add_study(parser)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     plan = _load(options)
     from fovea.config import to_yaml
     from fovea.tuning import pruner, sampler, trial
@@ -124,7 +124,7 @@ def _plan(arguments: list[str]) -> int:
 def _status(arguments: list[str]) -> int:
     parser = _parser("status", VERBS["status"])
     _add_study(parser)
-    with _open(parser.parse_args(arguments)) as study:
+    with _open(parser.parse_intermixed_args(arguments)) as study:
         records = study.records
         count = {
             s: sum(r.state == s for r in records) for s in dict.fromkeys(r.state for r in records)
@@ -146,7 +146,7 @@ def _best(arguments: list[str]) -> int:
     parser.add_argument(
         "--pick", metavar="HOW", help="of several goals: knee, metric:NAME or trial:N"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     with _open(options) as study:
         record = _picked(study, options.pick)
         path = write_best(study, record, options.out)
@@ -163,7 +163,7 @@ def _best(arguments: list[str]) -> int:
 def _report(arguments: list[str]) -> int:
     parser = _parser("report", VERBS["report"])
     _add_study(parser)
-    with _open(parser.parse_args(arguments)) as study:
+    with _open(parser.parse_intermixed_args(arguments)) as study:
         path = write_report(study)
         console.answer(str(path), {"page": str(path)})
     return 0
@@ -172,7 +172,7 @@ def _report(arguments: list[str]) -> int:
 def _export(arguments: list[str]) -> int:
     parser = _parser("export", VERBS["export"])
     _add_study(parser)
-    with _open(parser.parse_args(arguments)) as study:
+    with _open(parser.parse_intermixed_args(arguments)) as study:
         from fovea.tuning import report
 
         paths = [study.folder / "trials.csv", study.folder / "report.json"]
@@ -186,7 +186,7 @@ def _retry(arguments: list[str]) -> int:
     parser = _parser("retry", VERBS["retry"])
     _add_study(parser, changes=False)
     parser.add_argument("trials", nargs="+", help="numbers, or 'failed'")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     with _open(options) as study:
         failed = [r.number for r in study.records if r.state == "failed"]
         wrong = [word for word in options.trials if not (word == "failed" or word.isdigit())]
@@ -204,7 +204,7 @@ def _enqueue(arguments: list[str]) -> int:
     parser = _parser("enqueue", VERBS["enqueue"])
     _add_study(parser, changes=False)
     parser.add_argument("parameters", nargs="+", metavar="key=value", help="of the space")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     from fovea import dialect
     from fovea.tuning.plan import load
 

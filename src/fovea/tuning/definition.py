@@ -158,7 +158,7 @@ class Resources(Config):
 class Track(Config):
     """Where numbers go besides metrics.jsonl."""
 
-    tensorboard: bool = setting(True, "event files for TensorBoard, where tensorboardX is there")
+    tensorboard: bool = setting(False, "event files for TensorBoard in each trial's run")
     wandb: dict[str, Any] | None = setting(None, "Weights & Biases, `{mode: offline}`")
     mlflow: str | None = setting(None, "address of an MLflow store")
 

@@ -142,7 +142,11 @@ class Storage:
         evaluator = PedAnovaImportanceEvaluator(
             target_quantile=0.25, region_quantile=1.0, evaluate_on_local=True
         )
-        return dict(get_param_importances(self.study, evaluator=evaluator, normalize=True))
+        with warnings.catch_warnings():
+            # A conditional parameter that few trials had is said to be inaccurate; the page shows
+            # how many trials there are.
+            warnings.simplefilter("ignore", UserWarning)
+            return dict(get_param_importances(self.study, evaluator=evaluator, normalize=True))
 
 
 def in_memory(goals: int, sampler: BaseSampler) -> optuna.Study:

@@ -13,7 +13,6 @@ on with another's checkpoints. A retried trial keeps its folder: its run goes on
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import shutil
@@ -200,7 +199,7 @@ def run(
             recipe,
             folder=folder / "run",
             isolation=plan.file.trial.isolation,
-            track=_trackers(plan.file),
+            track=["tensorboard"] if plan.file.track.tensorboard else [],
             watch=watch,
             asked_to_stop=watch.asked_to_stop,
         )
@@ -256,11 +255,6 @@ def _command(plan: Plan, folder: Path) -> str:
     if ":" in plan.use:
         return f"fovea run {folder / 'run' / 'recipe.yaml'}"
     return f"fovea {plan.stage.name.replace('.', ' ')} --config {folder / 'config.yaml'}"
-
-
-def _trackers(file: StudyFile) -> list[str]:
-    has_tensorboard = importlib.util.find_spec("tensorboardX") is not None
-    return ["tensorboard"] if file.track.tensorboard and has_tensorboard else []
 
 
 def _outcome(plan: Plan, done: Run, watch: Watch) -> Outcome:
