@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fovea import catalog, describe, dialect
+from fovea import catalog, dialect
 from fovea.config import RECIPES, Config, about, branches, find, resolve
 from fovea.errors import ConfigError, Problem
 from fovea.runs import recipe as recipes
@@ -102,7 +102,7 @@ def schema(kind: str) -> dict[str, Any]:
     """The JSON schema of the body of a request."""
     stages = stages_of(kind)
     if "" in stages:
-        return describe.schema(stages[""])
+        return stages[""].config.model_json_schema() | {"title": kind}
     groups = {key: stage.config.model_json_schema() for key, stage in stages.items()}
     definitions: dict[str, Any] = {}
     for group in groups.values():
