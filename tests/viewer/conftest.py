@@ -74,7 +74,11 @@ def run_folder(tmp_path: Path, scene: Path) -> Path:
     shutil.copy(scene, fit / "out/scene.ply")
     view = {"width": 200, "height": 200, "fx": 277.8, "fy": 277.8, "cx": 100.0, "cy": 100.0}
     view |= {"position": [0.0, 0.0, -4.0], "rotation": np.eye(3).tolist()}
-    cameras = [view | {"name": "test_000", "split": "test"}, view | {"name": "x", "split": "train"}]
+    behind = {"position": [0.0, 0.0, 4.0], "rotation": [[-1, 0, 0], [0, 1, 0], [0, 0, -1]]}
+    cameras = [
+        view | {"name": "test_000", "split": "test"},
+        view | behind | {"name": "x", "split": "train"},
+    ]
     document = {"cameras": cameras, "centre": [0, 0, 0], "up": [0, -1, 0], "path": [view] * 3}
     (fit / "out/cameras.json").write_text(json.dumps(document))
     (fit / "config.yaml").write_text(f"data: {SAMPLE}\niterations: 3\n")

@@ -76,6 +76,21 @@ def test_a_photograph_is_laid_over_the_render_from_its_camera(run_folder, look):
         assert sight.complaints == []
 
 
+def test_from_a_camera_behind_the_scene_red_stands_right_and_light_still_above(
+    run_folder, look, tmp_path
+):
+    with Server(run_folder) as server:
+        sight = look(server.url + STILL_QUERY)
+        sight.page.evaluate("() => fovea.view.showPhoto(1)")
+        sight.wait("fovea.view.photo === 1")
+        sight.wait("!fovea.view.spark.sorting && !fovea.view.spark.sortDirty && !fovea.view.asked")
+        pixels = sight.pixels(tmp_path)
+        assert [color.argmax() for color in balls(pixels)] == [2, 1, 0]
+        green = pixels[:, pixels.shape[1] // 2]
+        rows = np.flatnonzero(green[:, 1] - green[:, 0] > 60)
+        assert green[rows[len(rows) // 8], 1] > green[rows[-len(rows) // 8], 1] + 60
+
+
 def test_dragging_orbits_and_walking_moves(scene, look):
     with Server(scene) as server:
         sight = look(server.url)
