@@ -129,6 +129,15 @@ def test_values_and_gradients_agree_with_the_judge(twin, footprint, height, widt
 
 
 @pytest.mark.parametrize("twin", TWINS)
+def test_what_lies_behind_a_finished_pixel_is_neither_drawn_nor_moved(twin):
+    gaussians = scene(12, 300, size=0.5)
+    gaussians.opacities.clamp_(min=0.7)
+    judge = rasterize(gaussians.to(torch.float64), camera(32, 48), backend="plain")
+    assert float((judge.transmittance < 1e-3).double().mean()) > 0.1, "hardly a pixel is finished"
+    agree(twin, gaussians, camera(32, 48), depth_gradient=True)
+
+
+@pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 8, 11, 15, 19])
 def test_any_number_of_channels_is_drawn(twin, channels):
     rows = torch.randn(120, channels, generator=torch.Generator().manual_seed(channels))

@@ -47,12 +47,9 @@ def test_the_first_load_says_what_it_compiles_and_the_next_is_silent(tmp_path, m
     assert caplog.text == ""
 
 
-def test_the_cache_folder_changes_with_the_sources(tmp_path, monkeypatch):
+def test_another_source_never_meets_the_old_machine_code(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path))
-    before = compiled.cache_folder()
+    before, text = compiled._copy("harmonics", None)
     assert before.parent == tmp_path / "kernels"
-    monkeypatch.setattr(compiled, "SOURCES", ("bin",))
-    compiled._digest.cache_clear()
-    assert compiled.cache_folder() != before
-    monkeypatch.undo()
-    compiled._digest.cache_clear()
+    monkeypatch.setattr(compiled, "_source", lambda name, channels: text + "# changed\n")
+    assert compiled._copy("harmonics", None)[0] != before

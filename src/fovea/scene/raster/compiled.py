@@ -1,8 +1,8 @@
 """Where compiled kernels come from.
 
-Their sources are copied to a cache folder, compiled there once and loaded ever after. The folder's
-name holds a digest of all sources, so that a changed kernel never meets old machine code, and the
-package's own folder may be read-only.
+Their sources are copied to a cache folder, compiled there once and loaded ever after. A copy's name
+holds a digest of its text, so that a changed kernel never meets old machine code, and the package's
+own folder may be read-only.
 """
 
 from __future__ import annotations
@@ -36,38 +36,38 @@ def cache_folder() -> Path:
     root = os.environ.get("FOVEA_CACHE")
     if root is None:
         root = str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "fovea")
-    return Path(root).expanduser() / "kernels" / _digest()
+    return Path(root).expanduser() / "kernels"
 
 
 def is_compiled(name: str, channels: int | None = None) -> bool:
     """Whether loading a module of kernels will find its machine code."""
-    module = _module_name(name, channels)
-    return any((cache_folder() / "__pycache__").glob(f"{module}.*.nbi"))
+    path, _ = _copy(name, channels)
+    return any((path.parent / "__pycache__").glob(f"{path.stem}.*.nbi"))
 
 
 @cache
 def kernels(name: str, channels: int | None = None) -> ModuleType:
     """A module of compiled kernels; `channels` for the one that depends on their number."""
     with _one_at_a_time:
-        module_name = _module_name(name, channels)
-        path = cache_folder() / f"{module_name}.py"
-        _write_once(path, _source(name, channels))
+        path, text = _copy(name, channels)
+        _write_once(path, text)
         compiled = is_compiled(name, channels)
         if not compiled:
             _log.info(
                 "compiling the kernels '%s' for this machine, once; it takes some seconds "
                 "(`fovea warmup` does it ahead of time)",
-                module_name,
+                title(name, channels),
             )
         started = time.perf_counter()
-        spec = importlib.util.spec_from_file_location(f"fovea_kernels_{module_name}", path)
+        spec = importlib.util.spec_from_file_location(f"fovea_kernels_{path.stem}", path)
         assert spec is not None, "a .py path always has a spec"
         assert spec.loader is not None, "and a loader"
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         if not compiled:
-            _log.info("compiled '%s' in %.1f s", module_name, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            _log.info("compiled '%s' in %.1f s", title(name, channels), seconds)
         return module
 
 
@@ -104,14 +104,17 @@ def _source(name: str, channels: int | None) -> str:
     return text if channels is None else repeat_channels(text, channels)
 
 
-def _module_name(name: str, channels: int | None) -> str:
-    return name if channels is None else f"{name}_{channels}"
+def title(name: str, channels: int | None) -> str:
+    """What a module of kernels is called."""
+    return name if channels is None else f"{name} with {channels} channels"
 
 
-@cache
-def _digest() -> str:
-    everything = "".join(_source(name, None) for name in SOURCES)
-    return hashlib.sha256(everything.encode()).hexdigest()[:12]
+def _copy(name: str, channels: int | None) -> tuple[Path, str]:
+    """Where a module's source is copied to, and its text."""
+    text = _source(name, channels)
+    stem = name if channels is None else f"{name}_{channels}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return cache_folder() / f"{stem}_{digest}.py", text
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -38,12 +38,14 @@ def main(arguments: list[str]) -> int:
 
 def _with_progress(modules: list[tuple[str, int | None]]) -> Any:
     """The modules one by one, with a bar on a terminal and lines elsewhere."""
+    from fovea.scene.raster.compiled import title
+
     if console.style.as_json or console.style.quiet:
         yield from modules
         return
     if not console.has_color():
         for place, (name, channels) in enumerate(modules, start=1):
-            console.say(f"{place}/{len(modules)} {_title(name, channels)}")
+            console.say(f"{place}/{len(modules)} {title(name, channels)}")
             yield name, channels
         return
     from rich.progress import Progress
@@ -51,10 +53,6 @@ def _with_progress(modules: list[tuple[str, int | None]]) -> Any:
     with Progress(transient=True) as progress:
         task = progress.add_task("", total=len(modules))
         for name, channels in modules:
-            progress.update(task, description=_title(name, channels))
+            progress.update(task, description=title(name, channels))
             yield name, channels
             progress.advance(task)
-
-
-def _title(name: str, channels: int | None) -> str:
-    return name if channels is None else f"{name} with {channels} channels"
