@@ -31,7 +31,7 @@ def ring(count: int) -> list[Camera]:
     ]
 
 
-def balls() -> Gaussians:
+def make_balls() -> Gaussians:
     random = torch.Generator().manual_seed(3)
     count = 12
     return Gaussians(
@@ -48,7 +48,7 @@ def write_capture(folder: Path, count: int = 10) -> Path:
     frames = []
     (folder / "train").mkdir(parents=True)
     for camera in ring(count):
-        raster = rasterize(balls().to(torch.float64), camera, backend="plain")
+        raster = rasterize(make_balls().to(torch.float64), camera, backend="plain")
         alpha = raster.alpha.unsqueeze(-1)
         straight = raster.features / alpha.clamp_min(1e-6)
         rgba = torch.cat([straight.clamp(0, 1), alpha], dim=-1).mul(255).round().byte().numpy()
@@ -72,3 +72,9 @@ def own_capture(tmp_path: Path, ball_capture: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(ball_capture, tmp_path / "balls"))
+
+
+@pytest.fixture
+def balls() -> Gaussians:
+    """The scene that the capture shows."""
+    return make_balls()

@@ -150,10 +150,13 @@ def test_a_mask_beside_a_colmap_photograph_becomes_alpha(colmap):
 
 def refused(folder: Path, error: type[Exception] = ArtifactError) -> str:
     with pytest.raises(error) as caught:
-        capture = read_capture(folder)
-        for view in capture.views:
-            load(view)
+        read_all(folder)
     return str(caught.value)
+
+
+def read_all(folder: Path) -> None:
+    for view in read_capture(folder).views:
+        load(view)
 
 
 def test_a_folder_without_poses_is_told_what_was_looked_for_and_found(tmp_path):

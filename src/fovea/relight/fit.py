@@ -57,7 +57,9 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
     is_cut_out = any(photograph.is_cut_out for photograph in train)
     plan = Plan.of(config, is_cut_out=is_cut_out)
     extent = capture.radius
-    loop = _resumed(config, context, extent, device) or _started(config, capture, context, device)
+    loop = _resumed(config, context, extent, device) or _started(
+        config, capture, train, context, device
+    )
     clock = EverySeconds(config.checkpoint_s)
 
     for step in range(loop.step + 1, config.iterations + 1):
@@ -193,8 +195,14 @@ def _generators(context: Context) -> dict[str, torch.Generator]:
     return {name: generator(int(context.rng(name).integers(2**62))) for name in names}
 
 
-def _started(config: FitConfig, capture: Capture, context: Context, device: torch.device) -> Loop:
-    points, colors = start_points(capture, config.start, context)
+def _started(
+    config: FitConfig,
+    capture: Capture,
+    train: Sequence[Photograph],
+    context: Context,
+    device: torch.device,
+) -> Loop:
+    points, colors = start_points(capture, train, config.start, context)
     parameters = initial_parameters(
         points, colors, degree=config.degree, opacity=config.start.opacity
     )
