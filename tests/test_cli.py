@@ -98,6 +98,16 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert re.fullmatch(r"fovea \d+\.\d+\.\d+\S*\n", said(capsys, "--version")[1])
 
 
+def test_the_help_of_a_stage_shows_types_bounds_and_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = said(capsys, "relight", "film", "--help")[1]
+    assert re.search(r"^  seconds=6 +float > 0, <= 600 +length of the film", out, re.MULTILINE)
+    assert re.search(r"^  background=black +black\|white +behind", out, re.MULTILINE)
+    assert "usage  fovea relight film SCENE [CAMERAS] [key=value ...]" in out
+    assert "--device" in out
+
+
 def test_help_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "relight.fit" in json.loads(said(capsys, "--help", "--json")[1])["stages"]
     schema = json.loads(said(capsys, "relight", "film", "--help", "--json")[1])

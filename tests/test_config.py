@@ -178,6 +178,9 @@ def test_a_group_that_is_off_by_default_is_made_by_setting_something_in_it(tmp_p
     assert settle("extra.rate=2").config.extra == Adam(rate=2)
     path = yaml_file(tmp_path, "extra: {rate: 3}\n")
     assert settle("extra=null", files=[path]).config.extra is None
+    off = yaml_file(tmp_path, "extra: null\n", "off.yaml")
+    found = settle("extra.rate=2", files=[off])
+    assert (found.sources["extra.rate"], found.sources["extra.beta"]) == ("extra.rate=2", "default")
 
 
 def test_what_a_file_extends_lies_below_it_and_switches_kinds_too(tmp_path: Path) -> None:
@@ -367,6 +370,7 @@ def test_a_required_setting_that_is_missing_says_what_it_is_for() -> None:
         resolve(Bear, name="b.b", environment={})
     (problem,) = caught.value.problems
     assert (problem.loc, problem.message) == ("photos", "is required: posed photographs")
+    assert problem.source == ""
 
 
 def test_two_settings_that_exclude_each_other_are_answered_in_the_models_words() -> None:
