@@ -258,10 +258,11 @@
 
     frame(now) {
       this.asked = false;
-      const dt = Math.min(0.1, (now - (this.last ?? now)) / 1000);
+      const passed = Math.min(1, (now - (this.last ?? now)) / 1000);
       this.last = now;
-      if (this.film) this.playFilm(dt);
-      const moving = this.rig.update(dt) || this.film;
+      if (this.film) this.playFilm(passed);
+      // Flights keep to the clock however slow the drawing; a held key does not leap.
+      const moving = this.rig.update(this.rig.flight ? passed : Math.min(0.1, passed)) || this.film;
       this.renderer.render(this.scene, this.camera);
       if (this.waiting) this.checkReady();
       if (moving) this.draw();
