@@ -19,7 +19,9 @@ from pathlib import Path
 from fovea.runs.lock import RunLock, TOKEN
 with RunLock(Path(sys.argv[1])) as lock:
     environment = os.environ | {TOKEN: f"outer:{lock.token}"}
-    child = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
+    child = subprocess.Popen(
+        ["sleep", "60"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     print(child.pid, flush=True)
     time.sleep(60)
 """
@@ -51,7 +53,7 @@ def test_the_lock_of_a_killed_owner_is_free_and_its_leftovers_are_ended(tmp_path
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert psutil.pid_exists(grandchild), "it has a session of its own, and lives on"
+    assert _lives(grandchild), "it has a session of its own, and lives on"
     assert not is_held(tmp_path)
     with RunLock(tmp_path) as lock:
         deadline = time.monotonic() + 5
