@@ -63,15 +63,15 @@ def write_cameras(
     path: Path, capture: Capture, train: Sequence[Photograph], test: Sequence[Photograph]
 ) -> None:
     """Write the cameras of the photographs as they were fitted, and a film's way."""
-    views = [
+    views = [*capture.split("test"), *capture.split("train")]
+    records = [
         pose_record(photograph.camera) | {"name": view.name, "split": view.split}
-        for photographs, split in ((test, "test"), (train, "train"))
-        for photograph, view in zip(photographs, capture.split(split), strict=True)
+        for photograph, view in zip([*test, *train], views, strict=True)
     ]
     cameras = [photograph.camera for photograph in train]
     document = {
         "schema": 1,
-        "cameras": views,
+        "cameras": records,
         "centre": looked_at(cameras).tolist(),
         "up": upward(cameras).tolist(),
         "path": [pose_record(camera) for camera in film_path(cameras, KEY_POSES)],
