@@ -100,9 +100,10 @@ def test_pixels_keep_their_shape_and_place_their_pose() -> None:
     assert (after.height, after.width) == (before.height, before.width)
 
 
-def test_transparent_pixels_do_not_darken_their_neighbours() -> None:
+def test_transparent_pixels_do_not_colour_their_neighbours() -> None:
     image = np.zeros((60, 80, 4), np.float32)
     image[:, :40] = [0.8, 0.4, 0.2, 1]
+    image[:, 40:] = [0.0, 1.0, 0.9, 0]
     straight, _ = undistort(image, camera(LENSES[0]))
     shown = straight[..., 3] > 0.05
     assert np.abs(straight[shown][:, :3] - [0.8, 0.4, 0.2]).max() < 1e-3

@@ -135,8 +135,17 @@ def test_a_ride_is_smooth_and_evenly_paced() -> None:
 
 def test_a_closed_ride_has_no_seam() -> None:
     ride = positions(interpolate(standing(6), 60, closed=True))
-    steps = np.linalg.norm(np.diff(np.vstack([ride, ride[:1]]), axis=0), axis=1)
+    around = np.vstack([ride, ride[:2]])
+    steps = np.linalg.norm(np.diff(around, axis=0), axis=1)
     assert steps.max() / steps.min() < 1.25
+    bends = np.linalg.norm(np.diff(around, n=2, axis=0), axis=1)
+    assert bends[-1] == pytest.approx(np.median(bends), rel=0.2)
+
+
+def test_keys_far_apart_take_longer() -> None:
+    keys = [standing(24)[index] for index in (0, 1, 2, 8, 9)]
+    steps = np.linalg.norm(np.diff(positions(interpolate(keys, 100)), axis=0), axis=1)
+    assert steps.max() / steps.min() < 2
 
 
 def test_rotations_go_the_short_way_at_an_even_pace() -> None:
