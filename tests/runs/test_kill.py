@@ -85,8 +85,8 @@ def kill(process: subprocess.Popen[bytes], victim: str) -> None:
 def nothing_is_half_written(root: Path) -> None:
     for manifest in [*root.rglob("run.json"), *root.rglob("stage.json")]:
         json.loads(manifest.read_text())
-    for folder in root.glob("*/stages/*"):
-        record = json.loads((folder / "stage.json").read_text())
+    for manifest in root.glob("*/stages/*/stage.json"):
+        folder, record = manifest.parent, json.loads(manifest.read_text())
         for made in record["outputs"].values() if record["state"] == "done" else ():
             assert (folder / made["path"]).exists()
 
