@@ -243,7 +243,7 @@ def pairs(work: Work) -> tuple[Tensor, Tensor]:
                 torch.arange(top, bottom), torch.arange(left, right), indexing="ij"
             )
             x, y = x.reshape(-1, 1), y.reshape(-1, 1)
-            alpha = plain._alphas(splats, ids, x + 0.5, y + 0.5)
+            alpha = plain.alphas(splats, ids, x + 0.5, y + 0.5)
             alive = torch.cumprod(1 - alpha, dim=1) >= TRANSMITTANCE_MIN
             pixel, place = torch.nonzero((alpha >= ALPHA_MIN) & alive, as_tuple=True)
             found.append(torch.stack([ids[place], (y * view.width + x)[pixel, 0]]))

@@ -194,7 +194,7 @@ def _blend_tile(
     columns = torch.arange(left, left + width, dtype=like.dtype, device=like.device) + 0.5
     y, x = (axis.reshape(-1, 1) for axis in torch.meshgrid(rows, columns, indexing="ij"))
 
-    alpha = _alphas(splats, inside, x, y)
+    alpha = alphas(splats, inside, x, y)
     after = torch.cumprod(1 - alpha, dim=1)
     alive = after >= TRANSMITTANCE_MIN
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=1)[:, : len(inside)]
@@ -205,7 +205,7 @@ def _blend_tile(
     return image.reshape(height, width, -1), left_over.reshape(height, width)
 
 
-def _alphas(splats: Splats, ids: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "P M"]:
+def alphas(splats: Splats, ids: Tensor, x: Tensor, y: Tensor) -> Float[Tensor, "P M"]:
     """How much each Gaussian hides of each pixel; 0 where it is skipped."""
     means2d, conics = splats.means2d[ids], splats.conics[ids]
     dx, dy = means2d[:, 0] - x, means2d[:, 1] - y
