@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Make src/fovea/viewer/vendor/spark-three.min.js again: `python scripts/vendor_viewer.py` (needs node and npm).
+"""Make viewer/vendor/spark-three.min.js again: `python scripts/vendor_viewer.py` (needs npm).
 
-npm installs what package-lock.json names, by its hashes; esbuild puts entry.js and all it needs into one file.
-To take newer versions, change package.json, delete package-lock.json and run this.
+npm installs what package-lock.json names, by its hashes; esbuild puts entry.js and all it needs
+into one file. To take newer versions, change package.json, delete package-lock.json and run this.
 """
 
 import hashlib

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +63,9 @@ def _features(photograph: Photograph) -> _Features:
     grey = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
     mask = np.ascontiguousarray(pixels[..., 3]) if photograph.is_cut_out else None
     sift = cv2.SIFT.create(nfeatures=FEATURES, contrastThreshold=0.02)
-    keys, descriptors = sift.detectAndCompute(grey, mask)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    # OpenCV's stubs know neither a mask of None nor descriptors of None.
+    detect: Any = sift.detectAndCompute
+    keys, descriptors = detect(grey, mask)
     if descriptors is None or len(keys) < 2:
         return _Features(photograph.camera, np.empty((0, 2)), np.empty((0, 128)), np.empty((0, 3)))
     # OpenCV counts from the centre of the first pixel, we from its corner.

@@ -1,4 +1,3 @@
-# pyright: standard
 # torch leaves too many of its own types unknown for strict.
 """The one camera of the house: a pinhole with OpenCV axes.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from anyio.to_thread import run_sync
@@ -46,7 +46,7 @@ def create_app(settings: ServeConfig) -> Envelope:
     )
 
     @asynccontextmanager
-    async def at_work(_app: FastAPI) -> AsyncIterator[None]:
+    async def at_work(_app: FastAPI) -> AsyncGenerator[None]:
         await run_sync(here.supervisor.start)
         yield
         here.closing.set()

@@ -16,7 +16,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ class Uploads:
         return upload
 
     @contextmanager
-    def _draft(self) -> Iterator[Path]:
+    def _draft(self) -> Generator[Path]:
         draft = self.folder / f".draft-{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
         try:

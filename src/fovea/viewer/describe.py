@@ -99,7 +99,7 @@ def _describe_run(folder: Path) -> Json:
     run = Run.open(folder)
     manifest, stages, state = run.manifest, run.stages, run.state
     events = list(_latest_events(folder / "events.jsonl"))
-    page = _nothing(manifest["name"]) | {"kind": "run", "id": manifest["id"], "state": state}
+    page: Json = _nothing(manifest["name"]) | {"kind": "run", "id": manifest["id"], "state": state}
     page["live"] = state in ("running", "pending")
     page["seconds"] = _run_seconds(manifest, state, stages)
     page["stages"] = [_stage(item, state, events) for item in stages]
@@ -108,7 +108,7 @@ def _describe_run(folder: Path) -> Json:
     ]
     page["curves"] = {item.key: curves for item in stages if (curves := _curves(run, item.key))}
     for item in stages:
-        page["pictures"] += _pictures(folder, item)
+        page["pictures"].extend(_pictures(folder, item))
         for name, output in item.outputs.items():
             _add_output(page, folder, item.key, name, folder / output["path"], output["kind"])
     page["cameras"] = _cameras(folder, stages)

@@ -1,4 +1,4 @@
-# pyright: standard, reportIncompatibleMethodOverride=false
+# pyright: reportIncompatibleMethodOverride=false
 # torch leaves too many of its own types unknown for strict.
 """The cpu twin: the same equations as `plain`, compiled, float32, with gradients written out.
 

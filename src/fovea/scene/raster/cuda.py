@@ -1,4 +1,3 @@
-# pyright: standard
 # torch leaves too many of its own types unknown for strict.
 """The cuda twin: hands the work to gsplat's kernels.
 

@@ -1,4 +1,3 @@
-# pyright: standard
 # torch leaves too many of its own types unknown for strict.
 """The plain twin: the equations in PyTorch, differentiable in everything; slow, and the judge.
 

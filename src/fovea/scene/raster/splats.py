@@ -1,4 +1,3 @@
-# pyright: standard
 # torch leaves too many of its own types unknown for strict.
 """What the twins pass on: the view to draw and the Gaussians as they appear in it.
 

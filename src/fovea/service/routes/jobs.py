@@ -191,9 +191,10 @@ def _put(settings: dict[str, Any], dotted: str, value: str) -> None:
     """Set `fit.data` of a recipe, or `data` of a stage."""
     *groups, key = dotted.split(".")
     for group in groups:
-        settings = settings.setdefault(group, {})
-        if not isinstance(settings, dict):
+        inner: Any = settings.setdefault(group, {})
+        if not isinstance(inner, dict):
             raise RefusedError(422, "form", f"'{group}' of '{dotted}' is no group of settings.")
+        settings = inner
     settings[key] = value
 
 
