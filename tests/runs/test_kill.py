@@ -55,11 +55,12 @@ def outputs(run: Run) -> dict[str, str]:
 
 
 def stage_process(parent: int) -> psutil.Process | None:
+    """The child in which a stage works, if there is one now."""
     try:
         children = psutil.Process(parent).children()
+        return next((c for c in children if "fovea.runs.child" in c.cmdline()), None)
     except psutil.NoSuchProcess:
         return None
-    return children[0] if children else None
 
 
 def wait_for(root: Path, pattern: str, holding: str = "") -> None:
@@ -73,13 +74,10 @@ def wait_for(root: Path, pattern: str, holding: str = "") -> None:
 
 def kill(process: subprocess.Popen[bytes], victim: str) -> None:
     child = stage_process(process.pid)
-    try:
-        if victim in ("child", "both") and child:
-            child.kill()
-        if victim in ("parent", "both"):
-            process.kill()
-    except psutil.NoSuchProcess:
-        return
+    if child and victim in ("child", "both"):
+        child.send_signal(signal.SIGKILL)
+    if not child or victim in ("parent", "both"):
+        process.kill()
 
 
 def nothing_is_half_written(root: Path) -> None:
