@@ -34,10 +34,12 @@ class StartConfig(Config):
 
     points: Literal["auto", "file", "triangulate", "random"] = setting(
         "auto",
-        "the capture's own points, points triangulated from the photographs, or random ones;"
-        " auto takes the first that can be had",
+        "the capture's own points, points triangulated from the photographs, or random ones; auto"
+        " takes the first that can be had, and for cut-out photographs random ones inside them",
     )
-    count: int = setting(20_000, "number of random points", ge=10, tunable=(5_000, 100_000))
+    count: int = setting(
+        30_000, "points, random ones or at most of those found", ge=10, tunable=(5_000, 100_000)
+    )
     opacity: float = setting(0.1, "opacity of a Gaussian at the start", gt=0, lt=1)
 
 
@@ -83,9 +85,9 @@ class DensifyConfig(Config):
 
     start: float = setting(1 / 60, "part of the iterations before the first time", ge=0, le=1)
     stop: float = setting(0.5, "part of the iterations after which the number stays", ge=0, le=1)
-    interval: int = setting(100, "iterations between two times", ge=1)
+    interval: int = setting(50, "iterations between two times", ge=1)
     gradient: float = setting(
-        2e-4,
+        1.5e-4,
         "mean screen gradient from which a Gaussian is cloned or split",
         gt=0,
         log=True,
@@ -109,7 +111,7 @@ class FitConfig(CaptureConfig):
         "capture", "posed photographs: NeRF-synthetic, TensoIR, COLMAP or instant-ngp"
     )
     iterations: int = setting(
-        3000, "optimisation steps, one view each", ge=1, tunable=(500, 30_000)
+        2000, "optimisation steps, one view each", ge=1, tunable=(500, 30_000)
     )
     mode: Literal["corrected", "reference"] = setting(
         "corrected", "reference keeps the published system's oddities, to compare with it"
