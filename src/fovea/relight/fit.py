@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -39,7 +38,7 @@ from fovea.training.checkpoint import (
     restore_random_state,
     save_state,
 )
-from fovea.training.device import torch_device
+from fovea.training.device import keep_freed_memory, torch_device
 from fovea.training.every import EverySeconds, is_every
 
 SCORED_TRAINING_VIEWS = 20
@@ -52,6 +51,7 @@ REMOVE_LARGE_AFTER = 0.1
 def fit(config: FitConfig, context: Context) -> dict[str, float]:
     """Fit Gaussians to the training views of a capture and score them on the test views."""
     device = torch_device(context.device)
+    keep_freed_memory()
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     train, test = load_photographs(capture, config, context)
     is_cut_out = any(photograph.is_cut_out for photograph in train)
@@ -60,6 +60,7 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
     loop = _resumed(config, context, extent, device) or _started(
         config, capture, train, context, device
     )
+    train, test = ([view.to(device) for view in views] for views in (train, test))
     clock = EverySeconds(config.checkpoint_s)
 
     for step in range(loop.step + 1, config.iterations + 1):
@@ -278,7 +279,7 @@ def _draw(
     features = None
     if moves_geometry:
         features = torch.cat([gaussians.colors(camera.position), normals], dim=1)
-        background = torch.cat([background, torch.zeros(3)])
+        background = torch.cat([background, background.new_zeros(3)])
     raster = rasterize(
         gaussians,
         camera,
@@ -358,8 +359,8 @@ def _look(
     chosen = views[:: max(1, len(views) // WATCHED_VIEWS)][:WATCHED_VIEWS]
     scores = score(gaussians, chosen, background=behind)
     context.log(loop.step, {f"{split}/{name}": value for name, value in scores.items()})
-    pair = [chosen[0].over(behind), render(gaussians, chosen[0].camera, behind).cpu()]
-    context.picture(loop.step, split, to_uint8(np.concatenate(pair, axis=1)))
+    pair = [chosen[0].over(behind), render(gaussians, chosen[0].camera, behind)]
+    context.picture(loop.step, split, to_uint8(torch.cat(pair, dim=1).cpu().numpy()))
 
 
 def _current(loop: Loop, config: FitConfig) -> Gaussians:

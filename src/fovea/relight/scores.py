@@ -31,7 +31,9 @@ def render(
     footprint: Footprint = "exact",
 ) -> Float[Tensor, "h w 3"]:
     """The scene as the camera sees it, sRGB in 0..1."""
-    raster = rasterize(gaussians, camera, background=background, footprint=footprint)
+    raster = rasterize(
+        gaussians, camera, background=background.to(gaussians.means), footprint=footprint
+    )
     return raster.features.clamp(0, 1)
 
 

@@ -26,7 +26,11 @@ class CaptureConfig(Config):
         "every n-th view is for testing where the capture has no test split; 0 trains on all",
         ge=0,
     )
-    images: str = setting("images", "folder of the photographs in a COLMAP capture")
+    images: str = setting(
+        "images",
+        "folder of the photographs in a COLMAP capture",
+        pattern=r"^\w[\w.\- ]*(/\w[\w.\- ]*)*$",
+    )
 
 
 class StartConfig(Config):

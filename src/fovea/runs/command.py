@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
-from fovea import console
+from fovea import catalog, console
 from fovea.errors import ConfigError
 from fovea.runs import progress
 from fovea.runs.cache import Cache
@@ -82,6 +83,8 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("recipe", help="a recipe's name, or its .yaml file")
     parser.add_argument("settings", nargs="*", help="stage.key=value, vars.name=value")
     options, flags = parser.parse_known_args(arguments)
+    for note in catalog.stray_variables(os.environ):
+        console.warn(note)
     return carry_out(load(options.recipe, [*options.settings, *joined(flags)]), options)
 
 

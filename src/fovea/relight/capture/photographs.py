@@ -43,15 +43,19 @@ class Photograph:
             return values
         return torch.lerp(background.to(values), values[..., :3], values[..., 3:])
 
+    def to(self, device: torch.device) -> Photograph:
+        """The same with its pixels on a device; the camera stays where it is."""
+        return Photograph(self.camera, self.pixels.to(device))
+
     @cached_property
     def half(self) -> Photograph:
         """The same at half the size."""
         height, width = self.camera.height // 2, self.camera.width // 2
-        values = self.pixels.numpy().astype(np.float32) / 255
-        small = resize(values, height=height, width=width, filter="area")
-        return Photograph(
-            self.camera.resized(height=height, width=width), torch.from_numpy(to_uint8(small))
-        )
+        values = self.pixels.cpu().numpy().astype(np.float32) / 255
+        values = resize(values, height=height, width=width, filter="area")
+        small = torch.from_numpy(to_uint8(values))
+        camera = self.camera.resized(height=height, width=width)
+        return Photograph(camera, small.to(self.pixels.device))
 
 
 def scaled_size(*, width: int, height: int, resolution: int) -> tuple[int, int]:
