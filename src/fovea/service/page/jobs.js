@@ -31,7 +31,7 @@
   function duration(job) {
     if (!job.started) return "";
     const seconds = ((job.ended ? new Date(job.ended) : new Date()) - new Date(job.started)) / 1000;
-    return seconds < 60 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+    return seconds < 60 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : `${Math.floor(Math.round(seconds) / 60)} min ${Math.round(seconds) % 60} s`;
   }
 
   function line(job) {

@@ -28,8 +28,8 @@
 
   function seconds(value) {
     if (value < 60) return `${value.toFixed(value < 10 ? 1 : 0)} s`;
-    const minutes = Math.floor(value / 60);
-    return minutes < 60 ? `${minutes} min ${Math.round(value % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    const whole = Math.round(value), minutes = Math.floor(whole / 60);
+    return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
   function notice(word, more = "") {
