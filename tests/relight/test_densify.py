@@ -14,7 +14,7 @@ from fovea.relight.densify import (
 )
 from fovea.relight.stages import DensifyConfig
 
-CONFIG = DensifyConfig()
+CONFIG = DensifyConfig(gradient=2e-4)  # as published
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_a_reset_brings_opacities_to_a_hundredth_and_leaves_fainter_ones(known):
 
 
 def test_the_strongest_go_first_when_the_limit_is_near(known):
-    config = DensifyConfig(most=len(known["avg_grad"]) + 7)
+    config = DensifyConfig(gradient=2e-4, most=len(known["avg_grad"]) + 7)
     clones, splits = clone_and_split_masks(
         known["avg_grad"], known["scales"], extent=float(known["extent"]), config=config
     )
