@@ -50,15 +50,28 @@ def test_a_fit_gets_nearer_to_photographs_it_has_not_seen(ball_capture, tmp_path
 def test_a_fit_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(ball_capture, tmp_path):
     settings = config(ball_capture)
     whole, unbroken, _ = run(tmp_path / "whole", settings)
-    asked = iter([False] * (STEPS // 2) + [True])
+    seen: list[dict[str, Any]] = []
+    half_way = {"unit": "steps", "done": STEPS // 2}
+    context = Context.local(
+        FIT,
+        settings,
+        tmp_path / "broken",
+        emit=seen.append,
+        asked_to_stop=lambda: any(half_way.items() <= event.items() for event in seen),
+    )
     with pytest.raises(StoppedError):
-        run(tmp_path / "broken", settings, asked_to_stop=lambda: next(asked))
+        fit(settings, context)
     # Whatever happened to the global generators meanwhile must not matter.
     torch.manual_seed(99)
     again, resumed, events = run(tmp_path / "broken", settings)
-    assert [e["step"] for e in events if e["kind"] == "rewind"] == [STEPS // 2 + 1]
+    assert [e["step"] for e in events if e["kind"] == "rewind"] == [STEPS // 2]
     assert again == whole
     assert resumed.output("scene").read_bytes() == unbroken.output("scene").read_bytes()
+
+
+def test_a_fit_can_be_stopped_before_its_first_step(ball_capture, tmp_path):
+    with pytest.raises(StoppedError):
+        run(tmp_path, config(ball_capture), asked_to_stop=lambda: True)
 
 
 def test_another_seed_gives_another_scene(ball_capture, tmp_path):

@@ -250,6 +250,8 @@ def load_photographs(
         for view in each:
             loaded[split].append(load(view, config.resolution))
             context.progress(sum(map(len, loaded.values())), total, "photographs")
+            if context.should_stop():
+                context.stop()
     camera = loaded["train"][0].camera
     context.note(
         f"{len(loaded['train'])} photographs to fit and {len(loaded['test'])} to test,"

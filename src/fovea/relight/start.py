@@ -72,9 +72,13 @@ def _triangulated(
     longest = max(max(view.camera.width, view.camera.height) for view in views)
     resolution = next((n for n in (1, 2, 4) if longest / n <= FEATURE_PX), 8)
     large = [load(view, resolution) for view in views]
-    points, colors = triangulate(
-        large, lambda done, total: context.progress(done, total, "views matched")
-    )
+
+    def matched(done: int, total: int) -> None:
+        context.progress(done, total, "views matched")
+        if context.should_stop():
+            context.stop()
+
+    points, colors = triangulate(large, matched)
     kept = rng.permutation(len(points))[:count]
     return points[kept], colors[kept]
 
