@@ -38,7 +38,7 @@ from fovea.training.checkpoint import (
     restore_random_state,
     save_state,
 )
-from fovea.training.device import keep_freed_memory, torch_device
+from fovea.training.device import torch_device
 from fovea.training.every import EverySeconds, is_every
 
 SCORED_TRAINING_VIEWS = 20
@@ -51,7 +51,6 @@ REMOVE_LARGE_AFTER = 0.1
 def fit(config: FitConfig, context: Context) -> dict[str, float]:
     """Fit Gaussians to the training views of a capture and score them on the test views."""
     device = torch_device(context.device)
-    keep_freed_memory()
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     train, test = load_photographs(capture, config, context)
     is_cut_out = any(photograph.is_cut_out for photograph in train)
