@@ -21,6 +21,7 @@ check: $(VENV)/.dev  ## format, lint, types, floors, docs
 
 bench: $(VENV)/.dev  ## the measured tables of the README; takes a while, wants a quiet machine
 	@$(BIN)/python benchmarks/speed/rasterize.py
+	@$(BIN)/python benchmarks/speed/fit_step.py
 
 clean:  ## forget the environment and all caches, never a run
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
