@@ -36,7 +36,7 @@ def film(config: FilmConfig, context: Context) -> dict[str, float]:
     write_video(
         context.output("video"), _frames(gaussians, cameras, config, context), fps=config.fps
     )
-    return {"film/frames": float(count)}
+    return {}
 
 
 def _frames(

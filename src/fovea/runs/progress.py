@@ -196,7 +196,8 @@ def scores_text(scores: Mapping[str, float]) -> str:
 
 def number(value: float) -> str:
     """A number in four digits."""
-    return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.0f}"
+    is_whole = abs(value) < 1e15 and value == int(value)
+    return f"{value:.0f}" if is_whole or abs(value) >= 1e5 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ import torch
 
 from fovea.errors import BackendError
 
+
 def torch_device(name: str) -> torch.device:
     """The device of that name, `cpu` or `cuda:0`, checked to be there.
 
