@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, action: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
         inner = verbs.add_parser(name, help=action.__doc__, description=action.__doc__)
         inner.set_defaults(action=action)
-        # The same option as of `fovea runs` itself, so that it may stand on either side of the verb.
+        # As of `fovea runs` itself, so that it may stand on either side of the verb.
         inner.add_argument(
             "--root", type=Path, default=argparse.SUPPRESS, help="folder of all runs"
         )
