@@ -103,7 +103,7 @@ class DensifyConfig(Config):
     large: float = setting(0.1, "scale above which a Gaussian is removed, in scene radii", gt=0)
     opacity: float = setting(0.005, "opacity below which a Gaussian is removed", ge=0, lt=1)
     reset: float = setting(
-        0.0, "part of the iterations between two opacity resets; 0 never resets", ge=0, le=1
+        0.1, "part of the iterations between two opacity resets; 0 never resets", ge=0, le=1
     )
     most: int = setting(60_000, "most Gaussians; those with the largest gradients go first", ge=10)
 
