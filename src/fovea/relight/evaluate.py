@@ -21,7 +21,7 @@ from fovea.relight.stages import EvaluateConfig
 from fovea.runs.stage import Context
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import read_image, resize, write_image
-from fovea.scene.ply import read_ply
+from fovea.scene.files import read_gaussians
 from fovea.scene.rasterize import rasterize
 from fovea.training.device import torch_device
 
@@ -31,7 +31,7 @@ SHEET_VIEWS = 6
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     """Render every view of the split, score it, and write pictures of it."""
     device = torch_device(context.device)
-    gaussians = read_ply(config.scene).to(device)
+    gaussians = read_gaussians(config.scene).to(device)
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     views = capture.split(config.split)
     if not views:

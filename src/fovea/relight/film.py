@@ -17,7 +17,7 @@ from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8
-from fovea.scene.ply import read_ply
+from fovea.scene.files import read_gaussians
 from fovea.scene.video import write_video
 from fovea.training.device import torch_device
 
@@ -27,7 +27,7 @@ DEFAULT_FOV = math.radians(45)
 
 def film(config: FilmConfig, context: Context) -> dict[str, float]:
     """Film the scene from a closed path."""
-    gaussians = read_ply(config.scene).to(torch_device(context.device))
+    gaussians = read_gaussians(config.scene).to(torch_device(context.device))
     if len(gaussians) == 0:
         raise DataError(f"{config.scene} holds no Gaussian; there is nothing to film.")
     views = read_cameras(config.cameras) if config.cameras else _around(gaussians)
