@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -39,7 +40,7 @@ class Metric(Protocol):
         ...
 
 
-class MeanMetric:
+class MeanMetric(ABC):
     """A metric that is the mean of one score an item; a subclass says what an item scores."""
 
     name: ClassVar[str]
@@ -64,9 +65,9 @@ class MeanMetric:
             scores = self.scores(image.detach(), target.detach(), **rest)
         self._scores.extend(float(score) for score in scores.reshape(-1))
 
+    @abstractmethod
     def scores(self, image: torch.Tensor, target: torch.Tensor, **rest: Any) -> torch.Tensor:
         """One score an item."""
-        raise NotImplementedError
 
     def compute(self) -> float:
         """The mean over all items so far.

@@ -19,9 +19,9 @@ from fovea.relight.scores import backdrop
 from fovea.relight.sheet import Row, draw_sheet, error_colors
 from fovea.relight.stages import EvaluateConfig
 from fovea.runs.stage import Context
+from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import read_image, resize, write_image
-from fovea.scene.files import read_gaussians
 from fovea.scene.rasterize import rasterize
 from fovea.training.device import torch_device
 

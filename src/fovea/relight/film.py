@@ -15,9 +15,9 @@ from fovea.relight.scores import backdrop, render
 from fovea.relight.stages import FilmConfig
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8
-from fovea.scene.files import read_gaussians
 from fovea.scene.video import write_video
 from fovea.training.device import torch_device
 

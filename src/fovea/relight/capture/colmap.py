@@ -129,9 +129,10 @@ def _camera(lens: _Lens, pose: _Pose, *, where: Path) -> Camera:
     world_to_camera = torch.eye(4, dtype=torch.float64)
     world_to_camera[:3, :3] = rotations(quat / quat.norm())
     world_to_camera[:3, 3] = torch.tensor(pose.translation, dtype=torch.float64)
+    intrinsics = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     return Camera(
         world_to_camera,
-        [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]],  # type: ignore[arg-type]
+        torch.tensor(intrinsics, dtype=torch.float64),
         height=lens.height,
         width=lens.width,
         distortion=lens_distortion(coefficients),
