@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fovea.errors import ArtifactError, DataError
 from fovea.relight.capture import colmap, transforms
 from fovea.relight.capture.photographs import Photograph, load, scaled_size
+from fovea.relight.capture.truth import environments_of
 from fovea.relight.capture.views import Capture, View
 
 __all__ = ["Capture", "Photograph", "View", "load", "read_capture", "scaled_size"]
@@ -29,7 +31,7 @@ def read_capture(path: Path, *, images: str = "images", hold_out: int = 8) -> Ca
     """
     capture = _read(path, images=images, hold_out=hold_out)
     _check(capture, path)
-    return capture
+    return replace(capture, environments=environments_of(capture.folder))
 
 
 def _read(path: Path, *, images: str, hold_out: int) -> Capture:

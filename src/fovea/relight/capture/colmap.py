@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.truth import truth_beside
 from fovea.relight.capture.views import Capture, View, hold_out_every, lens_distortion
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import rotations
@@ -104,7 +105,13 @@ def read_colmap(folder: Path, *, images: str, hold_out: int) -> Capture:
         mask = mask if mask.is_file() else mask.with_name(f"{path.stem}.png")
         camera = _camera(lens_of[pose.lens], pose, where=model)
         views.append(
-            View(path.name.split(".")[0], camera, path, mask=mask if mask.is_file() else None)
+            View(
+                path.name.split(".")[0],
+                camera,
+                path,
+                mask=mask if mask.is_file() else None,
+                truth=truth_beside(path),
+            )
         )
     points, colors = _points(model)
     return Capture(folder, hold_out_every(views, hold_out), points, colors, tuple(absent))

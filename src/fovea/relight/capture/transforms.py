@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from fovea.errors import ArtifactError, DataError
 from fovea.relight.capture.photographs import SHAPE_TOLERANCE
+from fovea.relight.capture.truth import truth_beside
 from fovea.relight.capture.views import (
     Capture,
     Split,
@@ -74,7 +75,7 @@ def read_tensoir(folder: Path, *, hold_out: int) -> Capture:
         split: Split = "test" if frame_name.startswith("test") and hold_out else "train"
         lens = {"camera_angle_x": about["cam_angle_x"]}
         camera = _camera(lens, rows, name=frame_name, image=image, where=str(path))
-        views.append(View(frame_name, camera, image, split, truth=_truth(image)))
+        views.append(View(frame_name, camera, image, split, truth=truth_beside(image)))
     return Capture(folder, tuple(views), absent=tuple(absent))
 
 
@@ -101,7 +102,7 @@ def _views(path: Path, split: Split) -> tuple[tuple[View, ...], tuple[str, ...]]
             {**document, **frame}, frame["transform_matrix"], name=name, image=image, where=where
         )
         mask = path.parent / frame["mask_path"] if frame.get("mask_path") else None
-        views.append(View(name, camera, image, split, mask, _truth(image)))
+        views.append(View(name, camera, image, split, mask, truth_beside(image)))
     if "w" not in document and not any("w" in frame for frame in frames):
         _refuse_another_shape(views)
     return tuple(views), tuple(absent)
@@ -126,14 +127,6 @@ def _photograph(folder: Path, file_path: str) -> Path | None:
         if path.is_file():
             return path
     return None
-
-
-def _truth(image: Path) -> dict[str, Path]:
-    """TensoIR's ground truth beside `rgba.png`."""
-    if image.stem != "rgba":
-        return {}
-    paths = {name: image.with_name(f"{name}.png") for name in ("normal", "albedo", "roughness")}
-    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def _camera(lens: Document, matrix: object, *, name: str, image: Path, where: str) -> Camera:

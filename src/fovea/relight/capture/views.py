@@ -28,7 +28,8 @@ class View:
     mask: Path | None = None
     """White where the photograph counts; beside the alpha that it may hold itself."""
     truth: Mapping[str, Path] = field(default_factory=dict)
-    """Ground truth beside the photograph, where there is any: `normal`, `albedo`."""
+    """Ground truth beside the photograph, where there is any: `normal`, `albedo`, `roughness`,
+    `metallic`, and `relit/<light>`, the same view under another light."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Capture:
     """Of the points, sRGB in 0..1."""
     absent: tuple[str, ...] = ()
     """Views of the pose file whose photograph is not there."""
+    environments: Mapping[str, Path] = field(default_factory=dict)
+    """Environment maps that come with it, by the name of the light."""
 
     def split(self, name: Split) -> tuple[View, ...]:
         """The views of one split, in order."""
