@@ -1,0 +1,1 @@
+"""Light from far away: maps of it, how it is looked up, and how it is blurred for shading."""

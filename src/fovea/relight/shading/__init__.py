@@ -1,0 +1,1 @@
+"""How a surface answers light: the BRDF, the split sum, tone curves and point lights."""
