@@ -40,9 +40,11 @@ STAGES: dict[str, Entry] = {
     ),
     "relight.evaluate": Entry(
         "fovea.relight.stages:EVALUATE",
-        "a scene is held against photographs: PSNR, SSIM, normals, a sheet of pictures",
+        "a scene is held against photographs and truth: scores, a report, a sheet of pictures",
     ),
-    "relight.film": Entry("fovea.relight.stages:FILM", "a camera moves around a scene: a video"),
+    "relight.film": Entry(
+        "fovea.relight.stages:FILM", "a camera moves around a scene, or a light does: a video"
+    ),
 }
 
 

@@ -107,6 +107,7 @@ def test_what_the_stage_names_exists(stage: Stage) -> None:
     assert callable(stage.load())
     assert set(stage.positional) <= set(stage.config.model_fields)
     assert set(stage.metrics.values()) <= {"min", "max"}
+    assert set(stage.occasional) <= set(stage.metrics)
     catalog.require(stage.name, stage.requires)
 
 
@@ -242,7 +243,7 @@ def test_the_tiny_run_ends_soon_with_all_it_promised(name: str, workshop: Worksh
     assert promised <= set(made.outputs) <= set(stage.outputs)
     for output, path in run.outputs(made.key).items():
         KINDS[stage.outputs[output].kind].check(path, wanted_by=name)
-    missing = set(stage.metrics) - set(made.scores) - set().union(
+    missing = set(stage.metrics) - set(stage.occasional) - set(made.scores) - set().union(
         *(point["metrics"] for point in run.metrics(made.key)), set()
     )  # fmt: skip
     assert not missing, f"declared and never measured: {missing}"

@@ -1,37 +1,140 @@
-"""A scene held against photographs: scores, error maps, normals, and a sheet that shows them."""
+"""A scene held against photographs and truth: every score, a report, and pictures that show it.
+
+First each view as the cameras of the capture see it: radiance, normals, materials, and, with the
+fitted light, the shaded picture. Then, for a scene with materials, the same views under each light
+that the capture has photographs of. A light is unseen unless the scene was fitted under it.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import DataError
-from fovea.metrics.image import psnr, ssim
-from fovea.metrics.normals import normal_error_deg
-from fovea.relight.capture import Photograph, View, load, read_capture
-from fovea.relight.scores import backdrop
+from fovea.metrics.albedo import CONVENTIONS, AlbedoConvention, AlbedoPairs, Scaling
+from fovea.metrics.metric import MeanMetric
+from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
+from fovea.relight.capture import Capture, Photograph, View, load, read_capture
+from fovea.relight.relighting import (
+    Studio,
+    displayed,
+    evenly,
+    maps_in,
+    missing_materials,
+    require_materials,
+    require_seen,
+)
+from fovea.relight.report import Evaluation, write_report, write_scores
+from fovea.relight.scores import backdrop, image_metrics, image_scores, mean_of
 from fovea.relight.sheet import Row, draw_sheet, error_colors
 from fovea.relight.stages import EvaluateConfig
+from fovea.relight.truth import Truth, read_truth, relit_lights, relit_photograph
 from fovea.runs.stage import Context
+from fovea.scene.camera import Camera
+from fovea.scene.color import linear_to_srgb
 from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
-from fovea.scene.image import read_image, resize, write_image
+from fovea.scene.image import to_uint8, write_image
 from fovea.scene.rasterize import rasterize
 from fovea.training.device import torch_device
 
-SHEET_VIEWS = 6
+if TYPE_CHECKING:
+    from fovea.relight.deferred import Relighter
+
+SHOWN_VIEWS = 6
+"""Views on the sheet and in the report; of all others only the pictures in `renders`."""
+COVERED = 0.5
+"""Coverage from which a pixel belongs to the surface, where errors are of the surface alone."""
+OPAQUE, EMPTY = 0.996, 0.004
+"""Coverage that the published evaluation takes for full and for none."""
 
 
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
-    """Render every view of the split, score it, and write pictures of it."""
-    device = torch_device(context.device)
-    gaussians = read_gaussians(config.scene).to(device)
+    """Render every view of the split, score it, relight it, and write pictures of it."""
+    judged = _opened(config, context)
+    looks: dict[str, _Look] = {}
+    pairs = AlbedoPairs()
+    relit = evenly(len(judged.views), config.relit_views)
+    total = len(judged.views) + len(judged.lights) * len(relit)
+    for number, view in enumerate(judged.views):
+        look = looks[view.name] = _look(judged, view, pairs)
+        context.progress(number + 1, total, "views", psnr=look.scores["psnr"])
+        if context.should_stop():
+            context.stop()
+    found = Evaluation(
+        split=config.split,
+        views={name: look.scores for name, look in looks.items()},
+        albedo=_albedo_table(pairs, judged.metrics),
+        rescale=_rescale(config, pairs),
+        ratio=_ratio(config, pairs).tolist(),
+        unseen=[name for name in judged.lights if name != judged.fitted],
+    )
+    done = len(judged.views)
+    for light, path in judged.lights.items():
+        shading = judged.studio.under(judged.studio.environment(path)) if judged.studio else None
+        for number in relit:
+            view = judged.views[number]
+            look = looks[view.name]
+            scores = _relit(judged, look, view, light, shading, found.ratio)
+            found.lights.setdefault(light, {})[view.name] = scores
+            done += 1
+            context.progress(done, total, "views")
+            if context.should_stop():
+                context.stop()
+    rows = [
+        Row(name, {h: picture.numpy() for h, picture in look.pictures.items()}, look.scores)
+        for name, look in looks.items()
+        if look.is_shown
+    ]
+    draw_sheet(rows).save(context.output("sheet"))
+    write_scores(context.output("scores"), found)
+    write_report(context.output("report"), found, rows, config)
+    context.log(0, found.summary)
+    return found.summary
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A scene and what it is held against."""
+
+    gaussians: Gaussians
+    views: tuple[View, ...]
+    behind: Tensor
+    metrics: Mapping[str, MeanMetric]
+    folder: Path
+    """Where pictures go."""
+    resolution: int
+    shown: frozenset[str]
+    studio: Studio | None
+    """For a scene with materials."""
+    lights: Mapping[str, Path]
+    """The maps of the lights under which there is truth."""
+    fitted: str
+    """Which of them is the one the scene was fitted under; empty where none is."""
+    shaded_by: Relighter | None = None
+    """The shading under the fitted light, where it was given."""
+
+
+@dataclass
+class _Look:
+    """What was seen of one view."""
+
+    camera: Camera
+    is_shown: bool
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    pictures: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+def _opened(config: EvaluateConfig, context: Context) -> _Judged:
+    """Read the scene and the capture, and refuse what does not fit together."""
+    gaussians = read_gaussians(config.scene).to(torch_device(context.device))
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     views = capture.split(config.split)
     if not views:
@@ -39,80 +142,207 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
             f"{config.data} has no {config.split} views to evaluate on. Hold some out, hold_out=8,"
             " or take split=train."
         )
-    behind = backdrop(config.background, device)
+    require_seen(gaussians, [view.camera for view in views], config.scene, config.data)
+    if config.light or config.lighting:
+        require_materials(gaussians, config.scene, "relight.evaluate with a light")
+    cameras = [view.camera for view in capture.split("train")]
+    has_materials = not missing_materials(gaussians)
+    studio = Studio(gaussians, config, cameras) if has_materials else None
     folder = context.output("renders")
     folder.mkdir(parents=True, exist_ok=True)
-    each: dict[str, dict[str, float]] = {}
-    shown = set(np.linspace(0, len(views) - 1, min(SHEET_VIEWS, len(views))).round().astype(int))
-    rows: list[Row] = []
-    for number, view in enumerate(views):
-        photograph = load(view, config.resolution)
-        drawn = _draw(gaussians, photograph, behind)
-        truth = photograph.over(behind)
-        scores, true_normals = _scores(drawn, truth, view, photograph)
-        each[view.name] = scores
-        pictures = {
-            "": drawn.image,
-            "_error": torch.from_numpy(error_colors(drawn.image.numpy(), truth.numpy())),
-            "_normal": drawn.normals * 0.5 + 0.5,
-        }
-        for suffix, picture in pictures.items():
-            write_image(folder / f"{view.name}{suffix}.png", picture)
-        if number in shown:
-            columns = {"photograph": truth, "rendering": drawn.image, "error": pictures["_error"]}
-            columns["normals"] = pictures["_normal"]
-            if true_normals is not None:
-                columns["true normals"] = true_normals * 0.5 + 0.5
-            rows.append(Row(view.name, {k: v.numpy() for k, v in columns.items()}, scores))
-        context.progress(number + 1, len(views), "views", psnr=scores["psnr"])
-        if context.should_stop():
-            context.stop()
-    draw_sheet(rows).save(context.output("sheet"))
-    means = _means(each, config.split)
-    document = means | {"views": each}
-    context.output("scores").write_text(json.dumps(document, indent=2) + "\n")
-    context.log(0, means)
-    return means
+    return _Judged(
+        gaussians=gaussians,
+        views=views,
+        behind=backdrop(config.background, "cpu"),
+        metrics=image_metrics(config.lpips),
+        folder=folder,
+        resolution=config.resolution,
+        shown=frozenset(views[number].name for number in evenly(len(views), SHOWN_VIEWS)),
+        studio=studio,
+        lights=_lights(config, capture, views, context) if studio else {},
+        fitted=config.fitted_light,
+        shaded_by=studio.fitted() if studio else None,
+    )
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    image: Float[Tensor, "h w 3"]
-    normals: Float[Tensor, "h w 3"]
-    """Of length 1 where the scene is, 0 elsewhere."""
+def _lights(
+    config: EvaluateConfig, capture: Capture, views: Sequence[View], context: Context
+) -> dict[str, Path]:
+    """The maps of the lights under which every view of the split is known.
+
+    Raises:
+        DataError: maps were given, or a light named, that the capture has no pictures under.
+    """
+    pictured = set(relit_lights(views[0])).intersection(*(relit_lights(view) for view in views))
+    maps = maps_in(config.lights) if config.lights else dict(capture.environments)
+    found = {name: maps[name] for name in sorted(pictured & maps.keys())}
+    unseen = found.keys() - {config.fitted_light}
+    if config.lights and not unseen:
+        raise DataError(
+            f"relighting is scored under maps that {config.data} has pictures of, rgba_<light>.png,"
+            f" and {config.lights} holds {', '.join(maps)}. Pictures are there of:"
+            f" {', '.join(sorted(pictured)) or 'no light'}. Name the maps like the pictures."
+        )
+    if without := sorted(pictured - maps.keys()):
+        context.note(f"not relit, for want of a map: {', '.join(without)}; give lights=FOLDER")
+    elif not unseen:
+        context.note(f"{config.data} has no pictures under an unseen light: relighting is no score")
+    return found
+
+
+# A view as it was photographed
+
+
+def _look(judged: _Judged, view: View, pairs: AlbedoPairs) -> _Look:
+    """Render a view as the capture's camera took it, and score all that is known of it."""
+    photograph = load(view, judged.resolution)
+    look = _Look(photograph.camera, view.name in judged.shown)
+    truth = read_truth(view, photograph)
+    wanted = photograph.over(judged.behind)
+    _keep(judged, look, view, "", "photograph", wanted)
+    _score_radiance(judged, look, view, photograph, truth)
+    if judged.studio:
+        _score_materials(judged, look, view, truth, pairs)
+    return look
+
+
+def _keep(
+    judged: _Judged, look: _Look, view: View, suffix: str | None, heading: str, picture: Tensor
+) -> None:
+    """Hold a picture for the sheet and the report, and write it where it is ours."""
+    if look.is_shown:
+        look.pictures[heading] = picture
+    if suffix is not None and heading != "photograph":
+        write_image(judged.folder / f"{view.name}{suffix}.png", picture)
 
 
 @torch.no_grad()
-def _draw(gaussians: Gaussians, photograph: Photograph, behind: Tensor) -> _Drawn:
+def _score_radiance(
+    judged: _Judged, look: _Look, view: View, photograph: Photograph, truth: Truth
+) -> None:
+    gaussians = judged.gaussians
     normals = gaussians.extras.get("normal", torch.zeros_like(gaussians.means))
-    raster = rasterize(gaussians, photograph.camera, passengers=normals, background=behind)
-    blended = functional.normalize(raster.passengers, dim=-1)
-    blended = torch.where(raster.alpha.unsqueeze(-1) > 0.5, blended, 0.0)
-    return _Drawn(raster.features.clamp(0, 1).cpu(), blended.cpu())
+    behind = judged.behind.to(gaussians.means)
+    raster = rasterize(gaussians, look.camera, passengers=normals, background=behind)
+    image, wanted = raster.features.clamp(0, 1).cpu(), photograph.over(judged.behind)
+    look.scores.update(image_scores(judged.metrics, image, wanted))
+    error = torch.from_numpy(error_colors(image.numpy(), wanted.numpy()))
+    blended, alpha = raster.passengers.cpu(), raster.alpha.cpu()
+    ours = functional.normalize(blended, dim=-1)
+    _keep(judged, look, view, "", "rendering", image)
+    _keep(judged, look, view, "_error", "error", error)
+    shown = torch.where(alpha[..., None] > COVERED, ours, 0.0) * 0.5 + 0.5
+    _keep(judged, look, view, "_normal", "normals", shown)
+    if truth.normals is None:
+        return
+    surface = truth.coverage > COVERED
+    if surface.any():
+        look.scores["normal_deg"] = float(normal_error_deg(ours, truth.normals, surface))
+    published = decode_normals(_eight_bit(_padded(blended, alpha)))
+    look.scores["normal_deg_background"] = float(normal_error_deg(published, truth.normals))
+    shown = torch.where(surface[..., None], truth.normals, 0.0) * 0.5 + 0.5
+    _keep(judged, look, view, None, "true normals", shown)
 
 
-def _scores(
-    drawn: _Drawn, truth: Tensor, view: View, photograph: Photograph
-) -> tuple[dict[str, float], Tensor | None]:
-    scores = {"psnr": float(psnr(drawn.image, truth)), "ssim": float(ssim(drawn.image, truth))}
-    if "normal" not in view.truth:
-        return scores, None
-    stored = read_image(view.truth["normal"])
-    stored = resize(
-        stored, height=photograph.camera.height, width=photograph.camera.width, filter="area"
-    )
-    normals = functional.normalize(torch.from_numpy(stored[..., :3]) * 2 - 1, dim=-1)
-    covered = torch.from_numpy(stored[..., 3] if stored.shape[-1] == 4 else stored[..., 0] * 0 + 1)
-    normals = torch.where(covered.unsqueeze(-1) > 0.5, normals, 0.0)
-    both = (covered > 0.5) & (drawn.normals.norm(dim=-1) > 0.5)
-    if both.any():
-        scores["normal_deg"] = float(normal_error_deg(drawn.normals[both], normals[both]))
-    return scores, normals
+def _padded(normals: Float[Tensor, "h w 3"], alpha: Float[Tensor, "h w"]) -> Tensor:
+    """Blended normals with (0, 0, 1) behind them, as a picture; as they were published."""
+    alpha = torch.where(alpha < EMPTY, 0.0, torch.where(alpha > OPAQUE, 1.0, alpha))[..., None]
+    mixed = normals * alpha + normals.new_tensor(BACKGROUND) * (1 - alpha)
+    return functional.normalize(mixed, dim=-1) * 0.5 + 0.5
 
 
-def _means(each: dict[str, dict[str, float]], split: str) -> dict[str, float]:
-    names = {name: None for scores in each.values() for name in scores}
-    return {
-        f"{split}/{name}": float(np.mean([s[name] for s in each.values() if name in s]))
-        for name in names
-    }
+def _eight_bit(picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
+    """The picture as it comes back from a file."""
+    return torch.from_numpy(to_uint8(picture)).to(picture) / 255
+
+
+def _score_materials(
+    judged: _Judged, look: _Look, view: View, truth: Truth, pairs: AlbedoPairs
+) -> None:
+    assert judged.studio is not None, "only scenes with materials are looked at for them"
+    buffer = judged.studio.buffer(look.camera)
+    alpha = buffer.alpha.cpu()
+    albedo = buffer.albedo.cpu()
+    _keep(judged, look, view, "_albedo", "albedo", linear_to_srgb(albedo) * alpha[..., None])
+    surface = truth.coverage > COVERED
+    if truth.albedo is not None:
+        pairs.add(_eight_bit(albedo), truth.albedo, truth.coverage)
+        shown = linear_to_srgb(truth.albedo) * truth.coverage[..., None]
+        _keep(judged, look, view, None, "true albedo", shown)
+    for name, wanted in (("roughness", truth.roughness), ("metallic", truth.metallic)):
+        ours = getattr(buffer, name).cpu().squeeze(-1)
+        picture = (ours * alpha)[..., None].expand(-1, -1, 3)
+        _keep(judged, look, view, f"_{name}", name, picture)
+        if wanted is None or not surface.any():
+            continue
+        error = (ours - wanted)[surface]
+        look.scores[f"{name}_mae"] = float(error.abs().mean())
+        look.scores[f"{name}_rmse"] = float(error.square().mean().sqrt())
+        shown = (wanted * truth.coverage)[..., None].expand(-1, -1, 3)
+        _keep(judged, look, view, None, f"true {name}", shown)
+    if judged.shaded_by is not None:
+        shaded = displayed(judged.shaded_by.shade(buffer).cpu(), alpha, judged.behind)
+        wanted = load(view, judged.resolution).over(judged.behind)
+        scores = image_scores(judged.metrics, shaded, wanted)
+        look.scores.update({f"pbr_{name}": value for name, value in scores.items()})
+        _keep(judged, look, view, "_pbr", "shaded", shaded)
+
+
+# Base colours, and relighting
+
+
+def _rescale(config: EvaluateConfig, pairs: AlbedoPairs) -> Scaling:
+    """Which scale base colours get before relighting.
+
+    Raises:
+        DataError: one is wanted, and there is no truth to scale to.
+    """
+    if config.albedo_rescale == "auto":
+        return "three" if len(pairs) and config.mode == "corrected" else "none"
+    if config.albedo_rescale != "none" and not len(pairs):
+        raise DataError(
+            f"albedo_rescale={config.albedo_rescale} scales base colours to their truth, and"
+            f" {config.data} has none, albedo.png. Set albedo_rescale=none."
+        )
+    return config.albedo_rescale
+
+
+def _ratio(config: EvaluateConfig, pairs: AlbedoPairs) -> Float[Tensor, " 3"]:
+    return pairs.ratio(_rescale(config, pairs)) if len(pairs) else torch.ones(3)
+
+
+def _albedo_table(
+    pairs: AlbedoPairs, metrics: Mapping[str, MeanMetric]
+) -> dict[str, dict[str, float]]:
+    """The mean scores of the split's base colours under each convention."""
+    if not len(pairs):
+        return {}
+    return {c.key: _albedo_scores(pairs, c, metrics) for c in CONVENTIONS}
+
+
+def _albedo_scores(
+    pairs: AlbedoPairs, convention: AlbedoConvention, metrics: Mapping[str, MeanMetric]
+) -> dict[str, float]:
+    return mean_of(image_scores(metrics, *pair) for pair in pairs.compared(convention))
+
+
+@torch.no_grad()
+def _relit(
+    judged: _Judged,
+    look: _Look,
+    view: View,
+    light: str,
+    shading: Relighter | None,
+    ratio: Sequence[float],
+) -> dict[str, float]:
+    """A view under another light, held against its photograph there."""
+    assert judged.studio, "without materials there are no lights"
+    assert shading, "each light has its shading"
+    buffer = judged.studio.buffer(look.camera)
+    scaled = (buffer.albedo * buffer.albedo.new_tensor(ratio)).clamp(0, 1)
+    shaded = shading.shade(replace(buffer, albedo=scaled))
+    image = displayed(shaded.cpu(), buffer.alpha.cpu(), judged.behind)
+    wanted = relit_photograph(view, light, look.camera, judged.behind)
+    _keep(judged, look, view, f"_{light}", f"{light}: ours", image)
+    _keep(judged, look, view, None, f"{light}: true", wanted)
+    return image_scores(judged.metrics, image, wanted)

@@ -146,30 +146,127 @@ class FitConfig(CaptureConfig):
     )
 
 
-class EvaluateConfig(CaptureConfig):
-    """A scene is rendered from a capture's views and held against its photographs."""
+class LitConfig(Config):
+    """Which light falls on a scene with materials, and how the scene is shaded."""
+
+    light: Path | None = artifact(
+        "light", "an environment map: a downloaded one, or that of relight.decompose", optional=True
+    )
+    lighting: Path | None = artifact(
+        "lighting", "the fitted light with its indirect part, `lighting.npz`", optional=True
+    )
+    surface: Path | None = artifact(
+        "mesh", "the surface that casts shadows, `surface.ply` of relight.bake", optional=True
+    )
+    occlusion: Path | None = artifact(
+        "occlusion", "the occlusion volume of relight.bake, for shading without rays", optional=True
+    )
+    up: Literal["auto", "z", "y"] = setting(
+        "auto",
+        "which way up is in the world that maps are laid around: z for TensoIR and Blender, y for"
+        " GS-IR's unturned maps; auto sees it from the photographs",
+    )
+    yaw_deg: float = setting(0.0, "turn of the maps about up, in degrees")
+    exposure: float = setting(0.0, "brightness of the maps, in stops", ge=-30, le=30)
+    shadows: bool = setting(True, "whether the surface or the occlusion volume casts shadows")
+    samples: int = setting(64, "rays towards the light at each pixel", ge=1, le=65536)
+    mode: Literal["corrected", "reference"] = setting(
+        "corrected", "reference shades as the published system does, without shadows"
+    )
+
+
+class EvaluateConfig(CaptureConfig, LitConfig):
+    """A scene is rendered from a capture's views and held against its photographs and truth."""
 
     scene: Path = artifact("gaussians", "the scene to judge")
-    data: Path = artifact("capture", "the photographs to judge it by")
+    data: Path = artifact("capture", "the photographs to judge it by, and truth beside them")
+    lights: Path | None = artifact(
+        "folder", "maps `<light>.hdr` of the truth `rgba_<light>.png`; else the capture's own",
+        optional=True,
+    )  # fmt: skip
+    fitted_light: str = setting(
+        "", "name of the map that the photographs were taken under, where it is among the lights"
+    )
+    albedo_rescale: Literal["auto", "none", "one", "three"] = setting(
+        "auto",
+        "scale base colours to the truth before relighting: by one ratio, by one a channel; auto is"
+        " three where there is truth, and none in mode=reference",
+    )
     split: Literal["test", "train"] = setting("test", "which views")
+    relit_views: int = setting(
+        0, "relight at most this many views, evenly spread; 0 relights all", ge=0
+    )
+    lpips: Literal["none", "vgg", "alex"] = setting(
+        "none", "network of LPIPS; it needs the package lpips and fetches weights"
+    )
     background: Literal["black", "white"] = setting("black", "behind cut-out photographs, in both")
 
 
-class FilmConfig(Config):
-    """A camera moves around a scene."""
+class PointConfig(Config):
+    """A point light among the photographs' cameras, in place of an environment."""
+
+    motion: Literal["none", "shadow_map", "light_move"] = setting(
+        "none",
+        "shadow_map: the light stands at the first camera and the camera moves on; light_move: the"
+        " camera stands there and the light moves on",
+    )
+    start: int = setting(0, "number of the first training camera of the way", ge=0)
+    end: int = setting(-1, "number of the camera before which the way ends; -1 takes all", ge=-1)
+    loop: bool = setting(False, "return to the first camera")
+    intensity: float = setting(100.0, "radiant intensity in each channel", gt=0)
+    falloff: float = setting(2.0, "power of the distance by which the light fades", ge=0)
+    shadows: Literal["auto", "rays", "cube", "off"] = setting(
+        "auto",
+        "rays against the surface, or depths around the light; auto takes rays where there is a"
+        " surface, and depths in mode=reference",
+    )
+    cube_px: int = setting(
+        512, "width of a face of the depths around the light; 2048 was published", ge=8, le=4096
+    )
+    shadowed: float = setting(
+        -1.0,
+        "what is left of the light in a shadow; -1 is nothing, and in mode=reference 0.3 of a"
+        " standing and 0.2 of a moving light",
+        ge=-1,
+        le=1,
+    )
+
+
+class FilmConfig(LitConfig):
+    """A camera moves around a scene, or a light does."""
 
     scene: Path = artifact("gaussians", "the scene to film")
     cameras: Path | None = artifact(
         "cameras", "where its photographs were taken from, `cameras.json`", optional=True
     )
-    path: Literal["auto", "orbit", "cameras"] = setting(
-        "auto", "a circle around the scene, or a ride along the photographs; auto looks at them"
+    lights: Path | None = artifact(
+        "folder", "a folder of environment maps, to film the scene under each", optional=True
     )
+    pick: tuple[str, ...] = setting(
+        (), "names of the maps in `lights`, without ending, in order; all where none is named"
+    )
+    arrange: Literal["beside", "each"] = setting(
+        "beside", "several lights side by side in one film, or a film for each"
+    )
+    path: Literal["auto", "orbit", "cameras", "still"] = setting(
+        "auto",
+        "a circle around the scene, a ride along the photographs, or a camera that stands; auto"
+        " looks at the photographs",
+    )
+    view: int = setting(0, "number of the photograph from which a still camera looks", ge=0)
+    turn: float = setting(0.0, "turns of the light about up during the film")
     seconds: float = setting(6.0, "length of the film in s", gt=0, le=600)
+    frames: int = setting(0, "length in frames; 0 takes `seconds`", ge=0, le=100_000)
     fps: int = setting(30, "frames a second", ge=1, le=120)
     width: int = setting(0, "of the film in px; 0 takes that of the photographs", ge=0, le=8192)
     height: int = setting(0, "of the film in px; 0 keeps the photographs' shape", ge=0, le=8192)
-    background: Literal["black", "white"] = setting("black", "behind the scene")
+    background: Literal["black", "white", "light"] = setting(
+        "black", "behind the scene; light shows the environment"
+    )
+    stills: tuple[int, ...] = setting(
+        (), "frames to keep as pictures, counted from 0; negative ones from the end"
+    )
+    point: PointConfig = setting(PointConfig(), "a point light in place of an environment")
 
 
 FIT = Stage(
@@ -196,26 +293,51 @@ FIT = Stage(
 
 EVALUATE = Stage(
     name="relight.evaluate",
-    summary="a scene is held against photographs: PSNR, SSIM, normals, a sheet of pictures",
+    summary="a scene is held against photographs and truth: scores, a report, a sheet of pictures",
     config=EvaluateConfig,
     implementation="fovea.relight.evaluate:evaluate",
     outputs={
-        "scores": Output("scores", "scores.json", "the scores, for all views and each"),
-        "renders": Output("images", "renders", "each view as rendered, its error and its normals"),
+        "scores": Output("scores", "scores.json", "every score, for all views and each"),
+        "renders": Output("images", "renders", "each view as rendered, its error and its buffers"),
         "sheet": Output("file", "sheet.png", "photograph, rendering and error side by side"),
+        "report": Output("file", "report.html", "tables of all scores, and strips of pictures"),
     },
-    metrics={"test/psnr": "max", "test/ssim": "max", "test/normal_deg": "min"},
+    metrics={
+        "test/psnr": "max",
+        "test/ssim": "max",
+        "test/normal_deg": "min",
+        "test/pbr_psnr": "max",
+        "test/albedo_psnr": "max",
+        "test/roughness_mae": "min",
+        "test/metallic_mae": "min",
+        "test/relit_psnr": "max",
+        "test/relit_ssim": "max",
+    },
+    occasional=(
+        "test/pbr_psnr",
+        "test/albedo_psnr",
+        "test/roughness_mae",
+        "test/metallic_mae",
+        "test/relit_psnr",
+        "test/relit_ssim",
+    ),
+    version=2,
     positional=("scene", "data"),
     requires=("relight",),
 )
 
 FILM = Stage(
     name="relight.film",
-    summary="a camera moves around a scene: a video",
+    summary="a camera moves around a scene, or a light does: a video",
     config=FilmConfig,
     implementation="fovea.relight.film:film",
-    outputs={"video": Output("video", "film.mp4", "the film")},
+    outputs={
+        "video": Output("video", "film.mp4", "the film; of the first light where each has its own"),
+        "films": Output("folder", "films", "a film for each further light", optional=True),
+        "stills": Output("images", "stills", "the frames that were asked for", optional=True),
+    },
     metrics={},
+    version=2,
     positional=("scene", "cameras"),
     requires=("relight",),
 )

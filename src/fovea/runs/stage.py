@@ -64,6 +64,8 @@ class Stage:
         default_factory=dict[str, Literal["min", "max"]]
     )
     """The metrics it logs or returns that a study may follow, and which way is better."""
+    occasional: tuple[str, ...] = ()
+    """Those of them that only some inputs give, such as errors where there is truth."""
     positional: tuple[str, ...] = ()
     """Settings that may be given on the command line without their name, in this order."""
     requires: tuple[str, ...] = ()
