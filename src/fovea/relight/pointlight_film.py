@@ -1,0 +1,249 @@
+"""Films under a point light that stands or moves among the photographs' cameras.
+
+`shadow_map` leaves the light at the first camera of the way and moves the camera, `light_move` the
+other way round. Shadows come from rays against the surface, or from a cube of depths around the
+light, as the published demonstrations have it.
+
+Source: the point-light demonstrations of Liang et al., "GS-IR" (2024). Theirs compare depths along
+the axis of a cube's face with distances; in the corrected mode both are distances. Depths are means
+over the Gaussians of a pixel in both modes, where one of theirs takes the strongest Gaussian's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation, Slerp
+from torch import Tensor
+
+from fovea.errors import DataError
+from fovea.relight.light import cubemap
+from fovea.relight.relighting import Studio, displayed
+from fovea.relight.scores import backdrop
+from fovea.relight.stages import FilmConfig
+from fovea.scene.camera import Camera
+from fovea.scene.gaussians import Gaussians
+from fovea.scene.rasterize import rasterize
+
+if TYPE_CHECKING:
+    from fovea.relight.gbuffer import GBuffer
+    from fovea.relight.surface.rays import Tracer
+
+Motion = Literal["shadow_map", "light_move"]
+
+PUBLISHED_BIAS = {"shadow_map": 0.3, "light_move": 0.2}
+"""World units by which a point may lie behind the depth of the cube and still be lit."""
+PUBLISHED_SHADOWED = {"shadow_map": 0.3, "light_move": 0.2}
+"""What is left of a shadowed colour."""
+BIAS = 0.02
+"""In the corrected mode: the same as a share of the distance to the light."""
+LIFT = 0.01
+"""How far rays start above the shaded points, as a share of the surface's extent: the surface and
+the Gaussians' depths agree to about that."""
+SOLID = 0.5
+"""Coverage from which a direction of the cube holds something."""
+FARTHEST = 1e6
+"""Stands for infinitely far, and can be blended."""
+NEAR = {"corrected": 1e-3, "reference": 0.2}
+
+
+class PointFilm:
+    """A scene under a point light, frame by frame.
+
+    Raises:
+        DataError: the way has no cameras.
+    """
+
+    def __init__(
+        self, studio: Studio, config: FilmConfig, views: Sequence[Camera], count: int
+    ) -> None:
+        point = config.point
+        keys = _keys(config, views)
+        way = key_path(keys, count)
+        standing = [keys[0]] * count
+        moves_light = point.motion == "light_move"
+        self.cameras = standing if moves_light else way
+        self.lights = [camera.position.float() for camera in (way if moves_light else standing)]
+        self.motion: Motion = "light_move" if moves_light else "shadow_map"
+        self.studio, self.point = studio, point
+        self.behind = backdrop("black" if config.background == "light" else config.background)
+        self.method = _method(config, studio.tracer)
+        self._cube: tuple[Tensor, Tensor] | None = None
+        self._seen: tuple[Camera, GBuffer] | None = None
+
+    @torch.no_grad()
+    def picture(self, number: int, camera: Camera) -> Float[Tensor, "h w 3"]:
+        """Frame `number` from a camera."""
+        from fovea.relight.shading import points
+
+        if self._seen is None or self._seen[0] is not camera:
+            self._seen = camera, self.studio.buffer(camera)
+        buffer = self._seen[1]
+        light = self.lights[number].to(buffer.points)
+        lit = self._lit(buffer, light)
+        shaded = points.shade(
+            buffer.points,
+            buffer.normals,
+            buffer.view,
+            buffer.albedo,
+            buffer.roughness,
+            buffer.metallic,
+            light=light,
+            intensity=self.point.intensity,
+            falloff=self.point.falloff,
+            visibility=lit,
+            mode=self.studio.config.mode,
+        )
+        return displayed(shaded * buffer.alpha[..., None], buffer.alpha, self.behind)
+
+    def _lit(self, buffer: GBuffer, light: Float[Tensor, " 3"]) -> Float[Tensor, "h w 1"]:
+        """How much of the light each pixel gets: 1, or what is left in the shadow."""
+        if self.method == "off":
+            return torch.ones_like(buffer.alpha)[..., None]
+        if self.method == "rays":
+            assert self.studio.tracer is not None, "rays are chosen where there is a surface"
+            shadowed = traced_shadow(self.studio.tracer, buffer.points, buffer.normals, light)
+        else:
+            shadowed = self._cube_shadow(buffer.points, light)
+        left = self.point.shadowed
+        if left < 0:
+            is_reference = self.studio.config.mode == "reference"
+            left = PUBLISHED_SHADOWED[self.motion] if is_reference else 0.0
+        return torch.where(shadowed, left, 1.0)[..., None]
+
+    def _cube_shadow(self, at: Float[Tensor, "h w 3"], light: Float[Tensor, " 3"]) -> Tensor:
+        mode = self.studio.config.mode
+        if self._cube is None or not torch.equal(self._cube[0], light):
+            depths = depth_cube(
+                self.studio.gaussians, light, px=self.point.cube_px, motion=self.motion, mode=mode
+            )
+            self._cube = light, depths
+        toward = at - light
+        distance = toward.norm(dim=-1)
+        depth = cubemap.sample(self._cube[1], toward).squeeze(-1)
+        bias = PUBLISHED_BIAS[self.motion] if mode == "reference" else BIAS * distance
+        return distance - bias > depth
+
+
+def key_path(keys: Sequence[Camera], count: int) -> list[Camera]:
+    """The published way through cameras: a cubic through positions, rotations slerped.
+
+    Time is the number of the camera, so that each takes equally long; the last one is not reached.
+    """
+    if len(keys) == 1:
+        return [keys[0]] * count
+    times = np.arange(len(keys))
+    wanted = np.arange(count) / count * (len(keys) - 1)
+    places = np.stack([key.position.cpu().double().numpy() for key in keys])
+    poses = np.stack([key.rotation.T.cpu().double().numpy() for key in keys])
+    at = CubicSpline(times, places)(wanted)
+    turned = Slerp(times, Rotation.from_matrix(poses))(wanted).as_matrix()
+    first = keys[0]
+    found: list[Camera] = []
+    for rotation, place in zip(turned, at, strict=True):
+        pose = np.eye(4)
+        pose[:3, :3] = rotation.T
+        pose[:3, 3] = -rotation.T @ place
+        found.append(Camera(torch.from_numpy(pose), first.intrinsics, height=first.height, width=first.width))
+    return found
+
+
+def depth_cube(
+    gaussians: Gaussians,
+    light: Float[Tensor, " 3"],
+    *,
+    px: int,
+    motion: Motion,
+    mode: Literal["corrected", "reference"],
+) -> Float[Tensor, "6 {px} {px} 1"]:
+    """How far the scene is from a point in every direction, on a cubemap in world axes.
+
+    Corrected: distances, a million where nothing is. Reference: depths along the axis of the face;
+    where nothing is, the largest of them for `shadow_map` and 0 for `light_move`.
+    """
+    faces = [_face(gaussians, light, axes, px, mode) for axes in cubemap.FACES]
+    depth = torch.stack(faces)
+    if mode == "reference" and motion == "shadow_map":
+        depth = torch.where(depth == 0, depth.max(), depth)
+    return depth[..., None]
+
+
+def traced_shadow(
+    tracer: Tracer,
+    at: Float[Tensor, "h w 3"],
+    normals: Float[Tensor, "h w 3"],
+    light: Float[Tensor, " 3"],
+) -> Tensor:
+    """Whether the surface stands between each point and the light."""
+    low, high = tracer.mesh.bounds
+    lift = LIFT * float(np.linalg.norm(high - low))
+    starts = (at + lift * normals).reshape(-1, 3)
+    toward = light - starts
+    distance = toward.norm(dim=-1)
+    found = tracer.occluded(
+        starts.cpu().numpy(),
+        (toward / distance[:, None]).cpu().numpy(),
+        near=lift,
+        far=distance.cpu().numpy(),
+    )
+    return torch.from_numpy(found).to(at.device).reshape(at.shape[:2])
+
+
+def _face(
+    gaussians: Gaussians,
+    light: Tensor,
+    axes: tuple[tuple[int, ...], ...],
+    px: int,
+    mode: Literal["corrected", "reference"],
+) -> Float[Tensor, "{px} {px}"]:
+    """One face of the depths; faces are seen mirrored, so its camera's columns run backwards."""
+    across, down, forward = (torch.tensor(axis, dtype=torch.float64) for axis in axes)
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, :3] = torch.stack([-across, down, forward])
+    pose[:3, 3] = -pose[:3, :3] @ light.double().cpu()
+    camera = Camera.from_fov(pose, fov_x=np.pi / 2, height=px, width=px)
+    none = gaussians.means.new_zeros((len(gaussians), 1))
+    raster = rasterize(gaussians, camera, features=none, near=NEAR[mode])
+    if mode == "reference":
+        return raster.depth.flip(1)
+    slope = camera.directions(unit=False).norm(dim=-1).to(raster.depth)
+    distance = torch.where(raster.alpha > SOLID, raster.depth * slope, FARTHEST)
+    return distance.flip(1)
+
+
+def _keys(config: FilmConfig, views: Sequence[Camera]) -> list[Camera]:
+    point = config.point
+    end = len(views) if point.end < 0 else point.end
+    keys = list(views[point.start : end])
+    if not keys:
+        raise DataError(
+            f"a point light takes its way through cameras, and point.start={point.start} to"
+            f" point.end={point.end} leaves none of the {len(views)} there are. Choose numbers in"
+            f" 0..{len(views)}."
+        )
+    return [*keys, keys[0]] if point.loop else keys
+
+
+def _method(config: FilmConfig, tracer: Tracer | None) -> Literal["rays", "cube", "off"]:
+    """How shadows are found.
+
+    Raises:
+        DataError: rays are wanted, and there is no surface.
+    """
+    wanted = config.point.shadows
+    if wanted == "off" or not config.shadows:
+        return "off"
+    if wanted == "rays" and tracer is None:
+        raise DataError(
+            f"point.shadows=rays needs a surface to trace against; surface={config.surface},"
+            f" mode={config.mode}. Give surface=surface.ply of relight.bake in mode=corrected, or"
+            " point.shadows=cube."
+        )
+    if wanted == "cube" or tracer is None:
+        return "cube"
+    return "rays"
