@@ -38,6 +38,10 @@ STAGES: dict[str, Entry] = {
     "relight.fit": Entry(
         "fovea.relight.stages:FIT", "photographs with poses become 3D Gaussians with normals"
     ),
+    "relight.bake": Entry(
+        "fovea.relight.stages:BAKE",
+        "a scene becomes a surface, and places near it learn what they see of the sky",
+    ),
     "relight.evaluate": Entry(
         "fovea.relight.stages:EVALUATE",
         "a scene is held against photographs and truth: scores, a report, a sheet of pictures",
