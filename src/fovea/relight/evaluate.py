@@ -93,11 +93,17 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
         for name, look in looks.items()
         if look.is_shown
     ]
-    draw_sheet(rows).save(context.output("sheet"))
+    draw_sheet([_without_scalars(row) for row in rows]).save(context.output("sheet"))
     write_scores(context.output("scores"), found)
     write_report(context.output("report"), found, rows, config)
     context.log(0, found.summary)
     return found.summary
+
+
+def _without_scalars(row: Row) -> Row:
+    """The row without roughness and metallic, for which the sheet is not wide enough."""
+    kept = {h: p for h, p in row.pictures.items() if not h.endswith(("roughness", "metallic"))}
+    return replace(row, pictures=kept)
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,9 @@ def _score_materials(
     _keep(judged, look, view, "_albedo", "albedo", linear_to_srgb(albedo) * alpha[..., None])
     surface = truth.coverage > COVERED
     if truth.albedo is not None:
-        pairs.add(_eight_bit(albedo), truth.albedo, truth.coverage)
+        is_blended = (truth.coverage == 0) | (judged.studio.config.mode == "reference")
+        ours = torch.where(is_blended[..., None], albedo * alpha[..., None], albedo)
+        pairs.add(_eight_bit(ours), truth.albedo, truth.coverage)
         shown = linear_to_srgb(truth.albedo) * truth.coverage[..., None]
         _keep(judged, look, view, None, "true albedo", shown)
     for name, wanted in (("roughness", truth.roughness), ("metallic", truth.metallic)):
@@ -343,6 +351,6 @@ def _relit(
     shaded = shading.shade(replace(buffer, albedo=scaled))
     image = displayed(shaded.cpu(), buffer.alpha.cpu(), judged.behind)
     wanted = relit_photograph(view, light, look.camera, judged.behind)
-    _keep(judged, look, view, f"_{light}", f"{light}: ours", image)
-    _keep(judged, look, view, None, f"{light}: true", wanted)
+    _keep(judged, look, view, f"_{light}", f"{light}", image)
+    _keep(judged, look, view, None, f"true {light}", wanted)
     return image_scores(judged.metrics, image, wanted)

@@ -14,7 +14,8 @@ from fovea.scene.image import to_uint8
 
 MARGIN_PX = 8
 HEADING_PX = 26
-CELL_WIDTH_PX = 240
+CELL_WIDTH_PX, NARROW_PX = 240, 150
+"""Of a column; the second where there are more than six."""
 WORST_ERROR = 0.25
 """Mean absolute error of a pixel that is drawn in the brightest colour."""
 
@@ -43,25 +44,26 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     """Draw the sheet; every picture is brought to one width."""
     headings = list(dict.fromkeys(heading for row in rows for heading in row.pictures))
     height, width = next(iter(rows[0].pictures.values())).shape[:2]
-    cell = round(CELL_WIDTH_PX * height / width)
+    across = CELL_WIDTH_PX if len(headings) <= 6 else NARROW_PX
+    cell = round(across * height / width)
     pitch = cell + HEADING_PX + MARGIN_PX
     sheet = Image.new(
         "RGB",
         (
-            MARGIN_PX + len(headings) * (CELL_WIDTH_PX + MARGIN_PX),
+            MARGIN_PX + len(headings) * (across + MARGIN_PX),
             HEADING_PX + MARGIN_PX + len(rows) * pitch,
         ),
         PAPER,
     )
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
     for column, heading in enumerate(headings):
-        left = MARGIN_PX + column * (CELL_WIDTH_PX + MARGIN_PX)
+        left = MARGIN_PX + column * (across + MARGIN_PX)
         pen.text((left, MARGIN_PX), heading, fill=INK, font=font)
         for number, row in enumerate(rows):
             if heading not in row.pictures:
                 continue
             picture = Image.fromarray(to_uint8(row.pictures[heading]))
-            picture = picture.resize((CELL_WIDTH_PX, cell), Image.Resampling.LANCZOS)
+            picture = picture.resize((across, cell), Image.Resampling.LANCZOS)
             sheet.paste(picture, (left, HEADING_PX + MARGIN_PX + number * pitch))
     for number, row in enumerate(rows):
         below = HEADING_PX + MARGIN_PX + number * pitch + cell + 3
@@ -70,5 +72,10 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
 
 
 def _said(scores: dict[str, float]) -> str:
-    forms = {"psnr": "PSNR {:.2f} dB", "ssim": "SSIM {:.3f}", "normal_deg": "normals {:.1f}° off"}
+    forms = {
+        "psnr": "PSNR {:.2f} dB",
+        "ssim": "SSIM {:.3f}",
+        "normal_deg": "normals {:.1f}° off",
+        "pbr_psnr": "shaded {:.2f} dB",
+    }
     return "   ".join(forms[name].format(value) for name, value in scores.items() if name in forms)
