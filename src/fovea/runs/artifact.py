@@ -63,6 +63,12 @@ KINDS: dict[str, Kind] = {}
 
 for _kind in (
     Kind("capture", "posed photographs", (".json",), is_folder=True),
+    Kind(
+        "photographs",
+        "photographs or a video",
+        (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"),
+        is_folder=True,
+    ),
     Kind("gaussians", "a Gaussian scene", (".ply", ".spz")),
     Kind("cameras", "camera positions and a path", (".json",)),
     Kind("scores", "scores", (".json",)),

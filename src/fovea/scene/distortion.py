@@ -1,14 +1,12 @@
 """Lenses that bend: distortion models, and pictures made straight.
 
 Points are on the plane one unit before the camera, [..., 2] as (x, y) = (X / Z, Y / Z); a lens
-moves a point of the pinhole picture to where it is seen. The models and their coefficients are
-OpenCV's and COLMAP's.
+moves a point of the pinhole picture to where it is seen. The models stand in `lenses.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,18 +14,10 @@ from jaxtyping import Float
 
 from fovea.errors import DataError
 from fovea.scene.camera import Camera
+from fovea.scene.lenses import FISHEYES, MODELS, Model, Points
 
-Model = Literal["opencv", "simple_radial", "fisheye"]
-
-LENGTHS: dict[str, tuple[int, ...]] = {
-    "opencv": (4, 5),
-    "simple_radial": (1, 2),
-    "fisheye": (4,),
-}
 NEWTON_STEPS = 40
 CLOSE_ENOUGH = 1e-9
-
-Points = Float[np.ndarray, "*points 2"]
 
 
 @dataclass(frozen=True)
@@ -35,26 +25,23 @@ class Distortion:
     """How a lens departs from a pinhole.
 
     Attributes:
-        model: `opencv` with k1 k2 p1 p2 and perhaps k3, radial and tangential; `simple_radial` with
-            k1 and perhaps k2; `fisheye` with k1 k2 k3 k4, an equidistant lens.
+        model: one of `fovea.scene.lenses.MODELS`: `opencv` with k1 k2 p1 p2 and perhaps k3, or k3
+            k4 k5 k6; `simple_radial` with k1 and perhaps k2; `fisheye` with k1 k2 k3 k4; and
+            rarer ones.
         coefficients: as many as the model has, without a unit.
 
     Raises:
         DataError: another model, another number of coefficients, or one that is not finite.
-
-    Source: Brown, "Close-range camera calibration" (1971) for `opencv`; Kannala and Brandt, "A
-    generic camera model and calibration method for conventional, wide-angle, and fish-eye lenses"
-    (2006) for `fisheye`.
     """
 
     model: Model
     coefficients: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        lengths = LENGTHS.get(self.model)
+        lengths, _ = MODELS.get(self.model, (None, None))
         if lengths is None:
             raise DataError(
-                f"A lens is one of {', '.join(LENGTHS)}; found {self.model!r}. Convert the camera, "
+                f"A lens is one of {', '.join(MODELS)}; found {self.model!r}. Convert the camera, "
                 "or let COLMAP undistort the images."
             )
         if len(self.coefficients) not in lengths or not np.isfinite(self.coefficients).all():
@@ -66,25 +53,8 @@ class Distortion:
 
     def distort(self, points: Points) -> Points:
         """Where the lens shows these points of the pinhole picture."""
-        x, y = points[..., 0], points[..., 1]
-        if self.model == "fisheye":
-            radius = np.sqrt(x * x + y * y)
-            angle = np.arctan(radius)
-            squared = angle * angle
-            bent = angle * (1 + squared * _polynomial(self.coefficients, squared))
-            return (
-                points * np.divide(bent, radius, out=np.ones_like(x), where=radius > 0)[..., None]
-            )
-        k1, k2, p1, p2, k3 = self._radial_tangential
-        squared = x * x + y * y
-        radial = 1 + squared * _polynomial((k1, k2, k3), squared)
-        return np.stack(
-            [
-                x * radial + 2 * p1 * x * y + p2 * (squared + 2 * x * x),
-                y * radial + p1 * (squared + 2 * y * y) + 2 * p2 * x * y,
-            ],
-            axis=-1,
-        )
+        _, bend = MODELS[self.model]
+        return bend(self.coefficients, points)
 
     def undistort(self, points: Points) -> Points:
         """Where a pinhole would have shown what the lens shows here; the inverse of `distort`.
@@ -106,16 +76,8 @@ class Distortion:
             )
         return found
 
-    @property
-    def _radial_tangential(self) -> tuple[float, float, float, float, float]:
-        k1, k2 = (*self.coefficients, 0.0)[:2]
-        if self.model == "simple_radial":
-            return k1, k2, 0.0, 0.0, 0.0
-        _, _, p1, p2, k3 = (*self.coefficients, 0.0)[:5]
-        return k1, k2, p1, p2, k3
-
     def _start(self, points: Points) -> Points:
-        if self.model != "fisheye":
+        if self.model not in FISHEYES:
             return points
         # An equidistant lens without further terms has a closed inverse; 1.5 is short of 90
         # degrees.
@@ -181,14 +143,6 @@ def undistorted_camera(camera: Camera) -> Camera:
         intrinsics[axis, axis] = zoom * focal[axis]
         intrinsics[axis, 2] = size[axis] / 2 - zoom * focal[axis] * middle[axis]
     return replace(camera, intrinsics=intrinsics, distortion=None)
-
-
-def _polynomial(coefficients: tuple[float, ...], squared: np.ndarray) -> np.ndarray:
-    """k1 + k2 s + k3 s^2 + ..."""
-    value = np.zeros_like(squared)
-    for coefficient in reversed(coefficients):
-        value = value * squared + coefficient
-    return value
 
 
 def _solve(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:

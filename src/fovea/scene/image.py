@@ -36,19 +36,32 @@ Pixels = Float[np.ndarray, "height width channels"] | Float[torch.Tensor, "heigh
 
 
 def read_image(
-    path: str | Path, *, most_pixels: int = MOST_PIXELS
+    path: str | Path, *, most_pixels: int = MOST_PIXELS, upright: bool = True
 ) -> Float32[np.ndarray, "height width channels"]:
-    """Read a picture of 8 or 16 bits, turned the way its camera was held.
+    """Read a picture of 8 or 16 bits, or of floats in 0..1, turned the way its camera was held.
 
     Grey becomes three equal channels. There is a fourth channel exactly when the file has alpha.
 
+    Args:
+        path: of the picture.
+        most_pixels: of a picture that is decoded at all.
+        upright: False gives it as it is stored, whatever its EXIF says of the camera.
+
     Raises:
         ArtifactError: there is no such file.
-        DataError: it is not a picture, is cut off, or has more than `most_pixels`.
+        DataError: it is not a picture, is cut off, holds NaN or has more than `most_pixels`.
     """
     path = Path(path)
-    picture = _decode(path, most_pixels)
-    if picture.mode.startswith(("I", "F")):
+    picture = _decode(path, most_pixels, upright=upright)
+    if picture.mode.startswith("F"):
+        values = np.asarray(picture, dtype=np.float32)
+        bad = int(values.size - np.isfinite(values).sum())
+        if bad:
+            raise DataError(
+                f"{path} holds {bad} values of {values.size} that are not finite. Export it again."
+            )
+        return np.repeat(values.clip(0, 1)[..., None], 3, axis=2)
+    if picture.mode.startswith("I"):
         values = np.asarray(picture, dtype=np.float32) / 65535
         return np.repeat(values[..., None], 3, axis=2)
     if _bits_of_png(path) == 16 and picture.mode in ("RGB", "RGBA", "LA"):
@@ -58,11 +71,13 @@ def read_image(
     return values.astype(np.float32) / 255
 
 
-def image_size(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
+def image_size(
+    path: str | Path, *, most_pixels: int = MOST_PIXELS, upright: bool = True
+) -> tuple[int, int]:
     """The height and width that `read_image` would give, from the file's header alone."""
     with _open(Path(path), most_pixels) as picture:
         width, height = picture.size
-        is_turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        is_turned = upright and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if is_turned else (height, width)
 
 
@@ -200,11 +215,11 @@ def _open(path: Path, most_pixels: int) -> Image.Image:
     return picture
 
 
-def _decode(path: Path, most_pixels: int) -> Image.Image:
+def _decode(path: Path, most_pixels: int, *, upright: bool) -> Image.Image:
     with _open(path, most_pixels) as picture:
         try:
             picture.load()
-            return ImageOps.exif_transpose(picture)
+            return ImageOps.exif_transpose(picture) if upright else picture.copy()
         except (OSError, SyntaxError, ValueError, struct.error) as error:
             raise _damaged(path, error) from None
 

@@ -5,8 +5,10 @@ A frame is [height, width, 3] with values in 0..1, or uint8; sRGB, as on a scree
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,25 +83,44 @@ def read_video(
     Raises:
         ArtifactError: it is missing, or holds no video that can be decoded.
     """
+    frames = list(islice(each_frame(path), most_frames))
+    return np.stack(frames), _frame_rate(Path(path))
+
+
+def each_frame(path: str | Path) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The frames of a video one after the other, turned the way its camera was held.
+
+    Raises:
+        ArtifactError: it is missing, or holds no video that can be decoded.
+    """
     path = Path(path)
+    is_empty = True
+    with _opened(path) as container:
+        for frame in container.decode(video=0):
+            is_empty = False
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+            yield np.ascontiguousarray(upright)
+    if is_empty:
+        raise ArtifactError(f"{path} holds a video without frames. Fetch or export it again.")
+
+
+def _frame_rate(path: Path) -> float:
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
     if not path.is_file():
         raise ArtifactError(f"No video {path}: there is no such file. Check the name.")
-    frames: list[np.ndarray] = []
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-            for frame in container.decode(stream):
-                frames.append(frame.to_ndarray(format="rgb24"))
-                if len(frames) == most_frames:
-                    break
+            yield container
     except (FFmpegError, IndexError) as error:
         raise ArtifactError(
             f"{path} holds no video that can be decoded ({error}). Fetch or export it again."
         ) from None
-    if not frames:
-        raise ArtifactError(f"{path} holds a video without frames. Fetch or export it again.")
-    return np.stack(frames), fps
 
 
 def _checked(

@@ -19,26 +19,18 @@ import numpy as np
 import torch
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.lens import (
+    LENSES,
+    NAMES,
+    PANORAMA,
+    intrinsics_of,
+    parameter_count,
+    refused,
+)
 from fovea.relight.capture.truth import truth_beside
-from fovea.relight.capture.views import Capture, View, hold_out_every, lens_distortion
+from fovea.relight.capture.views import Capture, View, hold_out_every
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import rotations
-
-# Model id -> name and the number of its parameters.
-MODELS = {
-    0: ("SIMPLE_PINHOLE", 3),
-    1: ("PINHOLE", 4),
-    2: ("SIMPLE_RADIAL", 4),
-    3: ("RADIAL", 5),
-    4: ("OPENCV", 8),
-    5: ("OPENCV_FISHEYE", 8),
-    6: ("FULL_OPENCV", 12),
-    7: ("FOV", 5),
-    8: ("SIMPLE_RADIAL_FISHEYE", 4),
-    9: ("RADIAL_FISHEYE", 5),
-    10: ("THIN_PRISM_FISHEYE", 12),
-}
-PARAMETERS = dict(MODELS.values())
 
 Row = TypeVar("Row")
 
@@ -89,6 +81,9 @@ def read_colmap(folder: Path, *, images: str, hold_out: int) -> Capture:
     poses = _table(model, "images", _poses_from_binary, _poses_from_text)
     poses.sort(key=lambda pose: Path(pose.name).name.split(".")[0])
     lens_of = dict(lenses)
+    for lens in lens_of.values():
+        if lens.model not in LENSES:
+            raise refused(lens.model, where=model, photographs=photographs)
     views, absent = [], []
     for pose in poses:
         path = photographs / Path(pose.name)
@@ -103,7 +98,7 @@ def read_colmap(folder: Path, *, images: str, hold_out: int) -> Capture:
             )
         mask = folder / "masks" / f"{path.name}.png"
         mask = mask if mask.is_file() else mask.with_name(f"{path.stem}.png")
-        camera = _camera(lens_of[pose.lens], pose, where=model)
+        camera = _camera(lens_of[pose.lens], pose)
         views.append(
             View(
                 path.name.split(".")[0],
@@ -117,32 +112,18 @@ def read_colmap(folder: Path, *, images: str, hold_out: int) -> Capture:
     return Capture(folder, hold_out_every(views, hold_out), points, colors, tuple(absent))
 
 
-def _camera(lens: _Lens, pose: _Pose, *, where: Path) -> Camera:
-    p = lens.parameters
-    if lens.model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
-        (fx, cx, cy), rest = p[:3], p[3:]
-        fy = fx
-    elif lens.model in ("PINHOLE", "OPENCV"):
-        (fx, fy, cx, cy), rest = p[:4], p[4:]
-    else:
-        raise DataError(
-            f"camera model {lens.model} of {where} is not supported; supported are SIMPLE_PINHOLE,"
-            " PINHOLE, SIMPLE_RADIAL, RADIAL and OPENCV. Undistort the photographs first:"
-            f" colmap image_undistorter --image_path IMAGES --input_path {where} --output_path OUT"
-        )
-    # k1 k2 p1 p2 is what the three distorted models hold, or begin with.
-    coefficients = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
+def _camera(lens: _Lens, pose: _Pose) -> Camera:
+    intrinsics, distortion = intrinsics_of(lens.model, lens.parameters)
     quat = torch.tensor(pose.quat, dtype=torch.float64)
     world_to_camera = torch.eye(4, dtype=torch.float64)
     world_to_camera[:3, :3] = rotations(quat / quat.norm())
     world_to_camera[:3, 3] = torch.tensor(pose.translation, dtype=torch.float64)
-    intrinsics = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     return Camera(
         world_to_camera,
         torch.tensor(intrinsics, dtype=torch.float64),
         height=lens.height,
         width=lens.width,
-        distortion=lens_distortion(coefficients),
+        distortion=distortion,
         name=Path(pose.name).name.split(".")[0],
     )
 
@@ -177,7 +158,12 @@ def _lenses_from_binary(data: bytes) -> Iterator[tuple[int, _Lens]]:
     (count,), at = struct.unpack_from("<Q", data), 8
     for _ in range(count):
         key, model, width, height = struct.unpack_from("<iiQQ", data, at)
-        name, number = MODELS[model]
+        name = NAMES.get(model, f"number {model}")
+        if name not in LENSES:
+            # How long its parameters are is not known, so nothing after it can be read.
+            yield key, _Lens("EQUIRECTANGULAR" if model == PANORAMA else name, width, height, ())
+            return
+        number = parameter_count(name)
         yield key, _Lens(name, width, height, struct.unpack_from(f"<{number}d", data, at + 24))
         at += 24 + 8 * number
 
@@ -185,8 +171,9 @@ def _lenses_from_binary(data: bytes) -> Iterator[tuple[int, _Lens]]:
 def _lenses_from_text(lines: list[str]) -> Iterator[tuple[int, _Lens]]:
     for line in filter(str.strip, lines):
         key, model, width, height, *parameters = line.split()
-        if model in PARAMETERS and len(parameters) != PARAMETERS[model]:
-            raise ValueError(f"{model} has {PARAMETERS[model]} parameters, not {len(parameters)}")
+        if model in LENSES and len(parameters) != parameter_count(model):
+            wanted = parameter_count(model)
+            raise ValueError(f"{model} has {wanted} parameters, not {len(parameters)}")
         yield int(key), _Lens(model, int(width), int(height), tuple(map(float, parameters)))
 
 

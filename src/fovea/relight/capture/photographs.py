@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from fovea.errors import DataError
 from fovea.relight.capture.views import View
 from fovea.scene.camera import Camera
 from fovea.scene.distortion import undistort
-from fovea.scene.image import read_image, resize, to_uint8
+from fovea.scene.image import image_size, read_image, resize, to_uint8
 
 LONGEST_PX = 512
 REFERENCE_WIDTH_PX = 1600
@@ -82,30 +83,71 @@ def load(view: View, resolution: int = 1) -> Photograph:
         ArtifactError: there is no such file.
         DataError: it is not a picture, or its shape does not fit the camera's.
     """
-    values = _decode(view)
+    values = _checked(view)
     height, width = values.shape[:2]
     width, height = scaled_size(width=width, height=height, resolution=resolution)
     values = resize(values, height=height, width=width, filter="area")
     camera = view.camera.resized(height=height, width=width)
     if camera.distortion is not None:
-        values, camera = undistort(values, camera)
+        values, camera = _straight(values, camera, view)
     return Photograph(camera, torch.from_numpy(to_uint8(values)))
 
 
-def _decode(view: View) -> Float[np.ndarray, "h w c"]:
-    """The photograph as stored, with alpha only where it is used, checked against its camera."""
-    values = read_image(view.image)
+def decode(
+    image: Path, mask: Path | None = None, *, upright: bool = True
+) -> Float[np.ndarray, "h w c"]:
+    """A photograph with its mask as alpha; alpha stays only where it is used.
+
+    Raises:
+        ArtifactError: there is no such file.
+        DataError: it is not a picture.
+    """
+    values = read_image(image, upright=upright)
     height, width = values.shape[:2]
-    expected = view.camera.width / view.camera.height
-    if abs(width / height / expected - 1) > SHAPE_TOLERANCE:
+    if mask is not None:
+        alpha = resize(read_image(mask)[..., :1], height=height, width=width, filter="area")
+        values = np.concatenate([values[..., :3], alpha], axis=-1)
+    if values.shape[-1] == 4 and values[..., 3].min() == 1:
+        values = values[..., :3]
+    return values
+
+
+def is_taken_upright(view: View) -> bool:
+    """Whether the view's camera means the photograph turned as its EXIF says, or as it is stored.
+
+    Programs that find poses look at the pixels as they are stored; others turn them first. The
+    shape tells, and where both have it, they are taken as stored.
+    """
+    stored = image_size(view.image, upright=False)
+    turned = image_size(view.image)
+    return _is_of_shape(view.camera, *turned) and not _is_of_shape(view.camera, *stored)
+
+
+def _checked(view: View) -> Float[np.ndarray, "h w c"]:
+    """The photograph, checked against the shape of its camera."""
+    values = decode(view.image, view.mask, upright=is_taken_upright(view))
+    height, width = values.shape[:2]
+    if not _is_of_shape(view.camera, height, width):
         raise DataError(
             f"{view.image} has {width}x{height} px, and its camera {view.camera.width}x"
             f"{view.camera.height} (width x height), another shape. Is it turned or cropped? Put"
             " the photograph there that the poses were made from."
         )
-    if view.mask is not None:
-        mask = resize(read_image(view.mask)[..., :1], height=height, width=width, filter="area")
-        values = np.concatenate([values[..., :3], mask], axis=-1)
-    if values.shape[-1] == 4 and values[..., 3].min() == 1:
-        values = values[..., :3]
     return values
+
+
+def _is_of_shape(camera: Camera, height: int, width: int) -> bool:
+    return abs(width / height / (camera.width / camera.height) - 1) <= SHAPE_TOLERANCE
+
+
+def _straight(
+    values: Float[np.ndarray, "h w c"], camera: Camera, view: View
+) -> tuple[Float[np.ndarray, "h w c"], Camera]:
+    try:
+        return undistort(values, camera)
+    except DataError as error:
+        raise DataError(
+            f"{view.image} cannot be made straight. {error} A lens that sees more than half of"
+            " what is around it has no pinhole with the same view: crop while straightening, with"
+            " colmap image_undistorter --max_scale 1, and give the folder that it makes."
+        ) from error

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.lens import distortion_of
 from fovea.relight.capture.photographs import SHAPE_TOLERANCE
 from fovea.relight.capture.truth import truth_beside
 from fovea.relight.capture.views import (
@@ -24,9 +25,9 @@ from fovea.relight.capture.views import (
     Split,
     View,
     hold_out_every,
-    lens_distortion,
 )
 from fovea.scene.camera import Camera
+from fovea.scene.distortion import Distortion
 
 Document = dict[str, Any]
 ENDINGS = ("", ".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif")
@@ -148,22 +149,35 @@ def _camera(lens: Document, matrix: object, *, name: str, image: Path, where: st
         fy = height / (2 * math.tan(float(angle_y) / 2)) if angle_y else fx
     else:
         raise DataError(f"{where} has no focal length: add camera_angle_x (radians) or fl_x (px).")
-    model = str(lens.get("camera_model", "OPENCV"))
-    if "FISHEYE" in model.upper() or lens.get("is_fisheye"):
-        raise DataError(
-            f"{where} has the camera model {model}, which is not supported. Undistort the"
-            " photographs to a pinhole camera first."
-        )
-    coefficients = tuple(float(lens.get(key, 0.0)) for key in ("k1", "k2", "p1", "p2"))
+    distortion = _distortion(lens, where=where)
     cx, cy = float(lens.get("cx", width / 2)), float(lens.get("cy", height / 2))
     return Camera.from_opengl(
         _pose(matrix, where=where),
         intrinsics=[[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]],
         height=height,
         width=width,
-        distortion=lens_distortion(coefficients),
+        distortion=distortion,
         name=name,
     )
+
+
+def _distortion(lens: Document, *, where: str) -> Distortion | None:
+    """The bending of a lens by nerfstudio's `camera_model`, OpenCV's where none is named."""
+    name = str(lens.get("camera_model", "OPENCV")).upper()
+    if lens.get("is_fisheye") or name == "OPENCV_FISHEYE":
+        keys, model = ("k1", "k2", "k3", "k4"), "fisheye"
+    elif name in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "SIMPLE_RADIAL", "RADIAL"):
+        # nerfstudio writes a k4 of 0 beside them; its k4 is not OpenCV's.
+        keys, model = ("k1", "k2", "p1", "p2", *(("k3",) if lens.get("k3") else ())), "opencv"
+    elif name == "FULL_OPENCV":
+        keys, model = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"), "opencv"
+    else:
+        raise DataError(
+            f"{where} has the camera model {name}, which is no pinhole; OPENCV, OPENCV_FISHEYE and"
+            " PINHOLE are read. Make the photographs straight first, with the program that wrote"
+            " the file."
+        )
+    return distortion_of(model, tuple(float(lens.get(key) or 0.0) for key in keys))
 
 
 def _pose(matrix: object, *, where: str) -> list[list[float]]:

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from fovea.scene.camera import Camera
-from fovea.scene.distortion import Distortion
 
 Split = Literal["train", "test"]
 
@@ -71,8 +70,3 @@ def hold_out_every(views: Sequence[View], n: int) -> tuple[View, ...]:
         replace(view, split="test" if n and number % n == 0 else "train")
         for number, view in enumerate(views)
     )
-
-
-def lens_distortion(coefficients: Sequence[float]) -> Distortion | None:
-    """The lens of k1 k2 p1 p2, or None where all of them are 0."""
-    return Distortion("opencv", tuple(coefficients)) if any(coefficients) else None
