@@ -2,7 +2,8 @@
 
 `describe` gives the JSON that `viewer.js` reads. Addresses in it are relative to that JSON:
 `files/...` are files of the folder itself, `photos/NAME` the photographs that a scene was made
-from, wherever they lie; `locate` finds both.
+from (`photos/NAME/LIGHT` the same view under another light), `lights/NAME` the lights that the run
+used, wherever they lie; `locate` finds all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import quote, unquote
 from fovea.catalog import STAGES, stage
 from fovea.errors import ArtifactError
 from fovea.runs.run import Run, StageState
+from fovea.viewer import relighting
 
 FORMATS = {
     ".ply": "ply",
@@ -29,6 +31,9 @@ FORMATS = {
 }
 """Scene files that the viewer reads, by what the renderer calls them."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+NO_CAMERAS_UP = (0.0, -1.0, 0.0)
+"""Up in a scene that nothing is known of, as the page takes it: y down, as in photographs."""
+
 MOST_POINTS = 400
 EVENT_TAIL_BYTES = 1 << 18
 Json = dict[str, Any]
@@ -43,7 +48,11 @@ def describe(path: Path) -> Json:
     if (path / "run.json").is_file():
         return _describe_run(path)
     if path.is_file() and path.suffix.lower() in FORMATS:
-        return _nothing(path.name) | {"kind": "scene", "scenes": [_scene(path.parent, path)]}
+        page = _nothing(path.name) | {"kind": "scene", "scenes": [_scene(path.parent, path)]}
+        address = relighting.best_scene({_address(path.parent, path): path})
+        if address:
+            page["relight"] = {"scene": address, "lights": [], "up": NO_CAMERAS_UP}
+        return page
     found = (
         "is a folder without run.json"
         if path.is_dir()
@@ -60,12 +69,14 @@ def describe(path: Path) -> Json:
 def locate(path: Path, address: str) -> Path | None:
     """The file behind an address of the page's data, or None where there is none to be had.
 
-    Only files below the run's folder (for a scene file: that file) and the photographs named in its
-    cameras are given out, however the address is spelt.
+    Only files below the run's folder (for a scene file: that file), the photographs named in its
+    cameras and the lights named in its settings are given out, however the address is spelt.
     """
     kind, _, name = unquote(address).partition("/")
     if kind == "photos":
         return _photographs(path).get(name)
+    if kind == "lights":
+        return _lights(path, Run.open(path).stages).get(name, (None,))[0] if path.is_dir() else None
     if kind != "files" or "\0" in name:
         return None
     root = (path if path.is_dir() else path.parent).resolve()
@@ -91,6 +102,7 @@ def _nothing(name: str) -> Json:
         "videos": [],
         "scenes": [],
         "cameras": None,
+        "relight": None,
         "notes": [],
     }
 
@@ -112,6 +124,7 @@ def _describe_run(folder: Path) -> Json:
         for name, output in item.outputs.items():
             _add_output(page, folder, item.key, name, folder / output["path"], output["kind"])
     page["cameras"] = _cameras(folder, stages)
+    page["relight"] = _relight(page, folder, stages)
     page["notes"] = [
         {"level": event["level"], "message": event["message"]}
         for event in events
@@ -254,20 +267,56 @@ def _cameras(folder: Path, stages: list[StageState]) -> Json | None:
     views = []
     for camera in document["cameras"]:
         name = camera["name"]
-        photo = f"photos/{quote(name, safe='')}" if name in photographs else None
-        views.append(camera | {"photo": photo})
+        photo = _photo_address(name) if name in photographs else None
+        relit = {
+            key.removeprefix(f"{name}/"): _photo_address(key)
+            for key in photographs
+            if key.startswith(f"{name}/")
+        }
+        views.append(camera | {"photo": photo, "relit": relit})
     path = document.get("path", [])
     return {"up": document["up"], "target": document["centre"], "views": views, "path": path}
 
 
+def _photo_address(name: str) -> str:
+    return f"photos/{quote(name, safe='')}"
+
+
+def _relight(page: Json, folder: Path, stages: list[StageState]) -> Json | None:
+    """The scene that has materials, and the lights to choose from; None where there is no such."""
+    scenes = {scene["path"]: folder / unquote(scene["path"][6:]) for scene in page["scenes"]}
+    address = relighting.best_scene(scenes)
+    if address is None:
+        return None
+    lights = [
+        {"name": name, "address": f"lights/{quote(name, safe='')}", "is_fitted": is_fitted}
+        for name, (_, is_fitted) in _lights(folder, stages).items()
+    ]
+    up = page["cameras"]["up"] if page["cameras"] else NO_CAMERAS_UP
+    return {"scene": address, "lights": lights, "up": up}
+
+
+def _lights(folder: Path, stages: list[StageState]) -> dict[str, tuple[Path, bool]]:
+    return relighting.lights(folder, stages, {item.key: _config(item) for item in stages})
+
+
+def _config(item: StageState) -> Json:
+    """What a stage was told; nothing before it began."""
+    import yaml
+
+    path = item.folder / "config.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def _photographs(folder: Path) -> dict[str, Path]:
-    """The photographs of the capture that the scene was fitted to, by the names of their views."""
+    """The photographs that the scene was fitted to, by the names of their views.
+
+    `NAME/LIGHT` is the same view under another light, where a capture has such pictures.
+    """
     found = _cameras_file(folder, Run.open(folder).stages) if folder.is_dir() else None
     if not found:
         return {}
-    import yaml
-
-    config = yaml.safe_load((found[0].folder / "config.yaml").read_text(encoding="utf-8"))
+    config = _config(found[0])
     data = Path(str(config.get("data", "")))
     data = data if data.is_dir() else data.parent
     wanted = {camera["name"] for camera in json.loads(found[1].read_text())["cameras"]}
@@ -277,4 +326,7 @@ def _photographs(folder: Path) -> dict[str, Path]:
             name = path.parent.name if path.stem == "rgba" else path.name.split(".")[0]
             if name in wanted and path.suffix.lower() in PICTURES:
                 photographs.setdefault(name, path)
+    for path in sorted(data.glob("*/rgba_*.png")):
+        if path.parent.name in wanted:
+            photographs[f"{path.parent.name}/{path.stem.removeprefix('rgba_')}"] = path
     return photographs

@@ -6,7 +6,7 @@ content security policy, and nothing else:
     GET NAME             assets()[NAME]; the empty name is index.html
     GET page.json        describe(path)
     GET files/PATH,      locate(path, address)
-        photos/NAME
+        photos/NAME, lights/NAME
 
 `index.html?data=ADDRESS` reads another JSON than `page.json` beside it; the addresses in it are
 relative to it.
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fovea.viewer import relighting
 from fovea.viewer.describe import FORMATS, describe, locate
 
 __all__ = ["CONTENT_SECURITY_POLICY", "FORMATS", "assets", "describe", "export", "locate"]
@@ -41,7 +42,11 @@ MOST_SCENE_BYTES = 200 << 20
 MOST_VIDEO_BYTES = 40 << 20
 MOST_FRAMES = 8
 MOST_PHOTOGRAPHS = 24
+MOST_RELIT = 6
+MOST_LIGHTS = 8
 PHOTOGRAPH_PX = 800
+
+OCTETS = "application/octet-stream"
 
 Json = dict[str, Any]
 
@@ -56,9 +61,9 @@ def assets() -> dict[str, Path]:
 def export(path: Path, target: Path | None = None) -> Path:
     """Write the page of a run or a scene as one file that a double click opens, without a server.
 
-    Scene, pictures, films and photographs are put into the file: a large scene as .spz, long rows
-    of pictures and photographs thinned out. What is still too large is left out and named in its
-    notes.
+    Scene, pictures, films, photographs and lights are put into the file: a large scene as .spz and
+    its materials in 8 bits, long rows of pictures and photographs thinned out, lights made smaller.
+    What is still too large is left out and named in its notes.
 
     Args:
         path: a run's folder or a scene file.
@@ -99,8 +104,11 @@ def _html(page: Json) -> str:
 
 
 def _data(path: Path, kind: str = "") -> str:
-    kind = kind or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return _data_of(path.read_bytes(), kind or mimetypes.guess_type(path.name)[0] or OCTETS)
+
+
+def _data_of(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _leave_out(page: Json, name: str, size: int) -> None:
@@ -109,27 +117,52 @@ def _leave_out(page: Json, name: str, size: int) -> None:
 
 
 def _put_scenes_in(page: Json, path: Path) -> None:
-    """Keep the last scene, which is the one that is shown."""
-    scenes, page["scenes"] = page["scenes"], []
-    for scene in scenes[-1:]:
+    """Keep the scene that is shown: the one to relight, else the last."""
+    scenes, relight = page["scenes"], page["relight"]
+    page["scenes"], page["relight"] = [], None
+    shown = [scene for scene in scenes if relight and scene["path"] == relight["scene"]]
+    for scene in shown or scenes[-1:]:
         file = locate(path, scene["path"])
         assert file, "describe names only files that locate finds"
-        with tempfile.TemporaryDirectory() as folder:
-            if file.suffix.lower() == ".ply" and file.stat().st_size > CONVERTED_BYTES:
-                file, scene["format"] = _as_spz(file, Path(folder) / "scene.spz"), "spz"
-            size = file.stat().st_size
-            if size > MOST_SCENE_BYTES:
-                _leave_out(page, file.name, size)
-                continue
-            page["scenes"] = [scene | {"path": _data(file, "application/octet-stream")}]
+        is_large = file.suffix.lower() == ".ply" and file.stat().st_size > CONVERTED_BYTES
+        data, materials, size = _converted(file) if is_large else (None, None, file.stat().st_size)
+        if size > MOST_SCENE_BYTES:
+            _leave_out(page, file.name, size)
+            continue
+        scene["format"] = "spz" if is_large else scene["format"]
+        page["scenes"] = [scene | {"path": data or _data(file, OCTETS)}]
+        if relight:
+            relight |= {"scene": page["scenes"][0]["path"], "materials": materials}
+            page["relight"] = relight | {"lights": _lights_inside(page, relight["lights"], path)}
 
 
-def _as_spz(ply: Path, target: Path) -> Path:
+def _converted(ply: Path) -> tuple[str, str | None, int]:
+    """A large scene as .spz, what materials it has beside it, and how many bytes that takes."""
     from fovea.scene.ply import read_ply
     from fovea.scene.spz import write_spz
 
-    write_spz(target, read_ply(ply))
-    return target
+    gaussians = read_ply(ply)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "scene.spz"
+        write_spz(target, gaussians)
+        data, size = _data(target, OCTETS), target.stat().st_size
+    if not relighting.columns(ply).issuperset(relighting.COLUMNS):
+        return data, None, size
+    packed = relighting.pack(gaussians)
+    return data, _data_of(packed, OCTETS), size + len(packed)
+
+
+def _lights_inside(page: Json, lights: list[Json], path: Path) -> list[Json]:
+    if lights[MOST_LIGHTS:]:
+        names = ", ".join(light["name"] for light in lights[MOST_LIGHTS:])
+        message = f"This page holds {MOST_LIGHTS} lights, and these not: {names}."
+        page["notes"].append({"level": "warning", "message": message})
+    inside: list[Json] = []
+    for light in lights[:MOST_LIGHTS]:
+        file = locate(path, light["address"])
+        if file:
+            inside.append(light | {"address": _data_of(relighting.small_light(file), OCTETS)})
+    return inside
 
 
 def _put_pictures_in(page: Json, path: Path) -> None:
@@ -152,8 +185,11 @@ def _put_pictures_in(page: Json, path: Path) -> None:
     views = [view for view in (page["cameras"] or {}).get("views", ()) if view["photo"]]
     shown = [view for view in views if view["split"] == "test"] or views
     kept = {view["name"] for view in _some(shown, MOST_PHOTOGRAPHS)}
+    relit = {view["name"] for view in _some([view for view in shown if view["relit"]], MOST_RELIT)}
     for view in views:
         view["photo"] = embed(view["photo"], _small) if view["name"] in kept else None
+        names = view["relit"] if view["name"] in kept & relit else {}
+        view["relit"] = {name: embed(address, _small) for name, address in names.items()}
 
 
 def _some(items: list[Json], most: int) -> list[Json]:
@@ -176,4 +212,4 @@ def _small(path: Path) -> str:
         else:
             image.convert("RGB").save(buffer, "JPEG", quality=88)
     kind = "image/png" if has_alpha else "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _data_of(buffer.getvalue(), kind)

@@ -36,6 +36,7 @@
       this.drift = { yaw: 0, pitch: 0 };
       this.flight = null;
       this.onMove = () => {};
+      this.onTurnLight = null; // takes Shift and drag, in radians, when somebody listens
       this.setUp(new Vector3(0, -1, 0));
       this.listen();
     }
@@ -187,8 +188,13 @@
         if (!finger) return;
         const dx = event.clientX - finger.x, dy = event.clientY - finger.y;
         if (!dx && !dy) return;
-        this.take("drag");
         const height = view.clientHeight;
+        if (this.onTurnLight && event.shiftKey && finger.button === 0) {
+          this.onTurnLight(dx * 4.2 / height);
+          Object.assign(finger, { x: event.clientX, y: event.clientY, time: event.timeStamp });
+          return;
+        }
+        this.take("drag");
         if (fingers.size === 2) this.pinch(fingers, event, dx, dy, height);
         else if (finger.button === 2 || event.shiftKey) this.pan(dx, dy, height);
         else this.drag(dx, dy, height, event.timeStamp - finger.time);

@@ -4,14 +4,17 @@
 // made from photographs (OpenCV: x right, y down, z ahead).
 "use strict";
 (() => {
-  const { Color, PerspectiveCamera, Quaternion, Scene, SparkRenderer, SplatMesh, Vector3, WebGLRenderer } = foveaVendor;
+  const {
+    Color, DataTexture, EquirectangularReflectionMapping, FloatType, LinearFilter, Matrix4, PerspectiveCamera, Quaternion,
+    RgbaArray, Scene, SparkRenderer, SplatMesh, Vector3, WebGLRenderer,
+  } = foveaVendor;
   const { DEFAULT_FOV, Rig, facing, fromOpenCV } = fovea;
   const BLUR_PX2 = 0.3; // what our rasteriser adds to each footprint
   const FILM_S = 12;
   const ROOM = 1.15; // around a photograph, for the buttons
 
   // The bytes behind a URL; `data:` is decoded here, because a page opened from disk may not fetch.
-  async function bytesOf(url, progress) {
+  async function bytesOf(url, progress = () => {}) {
     if (url.startsWith("data:")) {
       const text = atob(url.slice(url.indexOf(",") + 1));
       return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
@@ -54,6 +57,22 @@
     };
   }
 
+  function backdrop({ width, height, pixels }) {
+    const data = new Float32Array(4 * width * height);
+    for (let y = 0; y < height; y++) { // a texture's rows go up
+      for (let x = 0; x < width; x++) {
+        const to = 4 * ((height - 1 - y) * width + x), from = 3 * (y * width + x);
+        data.set(pixels.subarray(from, from + 3), to);
+        data[to + 3] = 1;
+      }
+    }
+    const texture = new DataTexture(data, width, height);
+    Object.assign(texture, {
+      type: FloatType, mapping: EquirectangularReflectionMapping, minFilter: LinearFilter, magFilter: LinearFilter, needsUpdate: true,
+    });
+    return texture;
+  }
+
   class SplatView {
     constructor(element, canvas) {
       Object.assign(this, { element, canvas });
@@ -76,6 +95,7 @@
       this.onPhoto = () => {};
       this.onFilm = () => {};
       this.onReady = () => {};
+      this.beforeFrame = () => false; // work to do before a frame; true when more is left for the next one
       this.waiting = false;
       new ResizeObserver(() => this.resize()).observe(element);
       this.resize();
@@ -94,8 +114,7 @@
       this.path = (path ?? []).map(fromOpenCV);
     }
 
-    async load(url, format, progress) {
-      const fileBytes = await bytesOf(url, progress);
+    async load(fileBytes, format) {
       const mesh = new SplatMesh({ fileBytes, fileType: format, fileName: `scene.${format}` });
       await mesh.initialized;
       if (!mesh.packedSplats?.numSplats) throw new Error("0 Gaussians");
@@ -105,6 +124,7 @@
         this.mesh.dispose();
       }
       this.mesh = mesh;
+      this.colors = null;
       this.scene.add(mesh);
       this.bounds = bounds(mesh);
       this.rig.reach = this.bounds.reach;
@@ -114,6 +134,52 @@
       this.waiting = true;
       this.draw();
       return mesh.packedSplats.numSplats;
+    }
+
+    // Centres and opacities of the Gaussians, in the order of the file.
+    gaussians() {
+      const count = this.mesh.packedSplats.numSplats;
+      const means = new Float32Array(3 * count), opacities = new Float32Array(count);
+      this.mesh.forEachSplat((index, center, scales, quaternion, opacity) => {
+        center.toArray(means, 3 * index);
+        opacities[index] = opacity;
+      });
+      return { means, opacities };
+    }
+
+    // Bytes for colours of one's own, RGBA in the order of the file; `recolor` shows them.
+    ownColors() {
+      if (this.colors) return this.colors.array;
+      this.colors = new RgbaArray();
+      this.mesh.splatRgba = this.colors;
+      this.mesh.updateGenerator();
+      return this.colors.ensureCapacity(this.mesh.packedSplats.numSplats);
+    }
+
+    // Show the bytes of `ownColors` as they are now, or the scene's own colours again.
+    recolor(isOwn) {
+      if (!this.colors) return;
+      this.colors.count = isOwn ? this.mesh.packedSplats.numSplats : 0;
+      this.colors.needsUpdate = true;
+      this.mesh.updateVersion();
+      this.draw();
+    }
+
+    // Show a light's map behind the scene, `gain` times as bright, or nothing.
+    setBackdrop(map, worldToMap, gain) {
+      if (this.backdrop?.map !== map) {
+        this.backdrop?.texture.dispose();
+        this.backdrop = map ? { map, texture: backdrop(map) } : null;
+        this.scene.background = this.backdrop?.texture ?? null;
+      }
+      if (map) {
+        const [a, b, c, d, e, f, g, h, i] = worldToMap;
+        // three.js reads maps with y up and the left edge at -x; its rotation goes from the map to the world.
+        const turn = new Matrix4().set(a, b, c, 0, g, h, i, 0, -d, -e, -f, 0, 0, 0, 0, 1).transpose();
+        this.scene.backgroundRotation.setFromRotationMatrix(turn);
+        this.scene.backgroundIntensity = gain;
+      }
+      this.draw();
     }
 
     // The first view: a test photograph's if there are any, else one that shows the whole scene.
@@ -262,10 +328,11 @@
       this.last = now;
       if (this.film) this.playFilm(passed);
       // Flights keep to the clock however slow the drawing; a held key does not leap.
-      const moving = this.rig.update(this.rig.flight ? passed : Math.min(0.1, passed)) || this.film;
+      const isMoving = this.rig.update(this.rig.flight ? passed : Math.min(0.1, passed)) || this.film;
+      const hasMore = this.beforeFrame();
       this.renderer.render(this.scene, this.camera);
       if (this.waiting) this.checkReady();
-      if (moving) this.draw();
+      if (isMoving || hasMore) this.draw();
       else this.last = undefined;
     }
 
@@ -278,5 +345,5 @@
     }
   }
 
-  Object.assign(fovea, { SplatView });
+  Object.assign(fovea, { SplatView, bytesOf });
 })();

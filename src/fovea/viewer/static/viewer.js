@@ -137,7 +137,7 @@
 
   function openView() {
     try {
-      state.view = new fovea.SplatView(find("view"), find("canvas"));
+      state.view = new fovea.SplatView(find("stage"), find("canvas"));
     } catch {
       notice("no_webgl");
       return null;
@@ -146,12 +146,13 @@
     state.view.onReady = () => { fovea.ready = true; };
     state.view.onFilm = (on) => find("film").setAttribute("aria-pressed", on);
     state.view.onPhoto = showPhoto;
+    state.wipe = new fovea.Wipe(find("stage"));
     fovea.view = state.view;
     return state.view;
   }
 
   async function showScene(page) {
-    const scene = page.scenes.at(-1);
+    const scene = page.scenes.find((one) => one.path === page.relight?.scene) ?? page.scenes.at(-1);
     const poster = page.pictures.at(-1)?.frames.at(-1);
     find("poster").hidden = Boolean(scene) || !poster;
     find("view").classList.toggle("empty", !scene);
@@ -170,10 +171,12 @@
     listPhotographs(view.views);
     notice("loading");
     try {
-      const count = await view.load(address(scene.path), scene.format, (part) => notice("loading", `${Math.round(part * 100)} %`));
+      const bytes = await fovea.bytesOf(address(scene.path), (part) => notice("loading", `${Math.round(part * 100)} %`));
+      const made = page.relight ? await materials(page.relight, bytes) : null;
+      state.count = await view.load(bytes, scene.format);
       notice("");
-      state.count = count;
       caption();
+      relight(page.relight, made);
     } catch (error) {
       notice("broken", String(error?.message ?? error));
     }
@@ -191,25 +194,62 @@
     find("photographs").hidden = !views.length;
   }
 
+  // Lay the photograph over the render; or how the scene truly looks under the light that was chosen, where that is known.
   function showPhoto(view, frame) {
-    const image = find("photo");
     find("which").value = view ? state.view.photo : -1;
-    const shown = Boolean(view?.photo);
-    image.hidden = find("wipe-line").hidden = find("wipe-group").hidden = !shown;
-    if (!shown) return;
-    const url = address(view.photo);
-    if (image.src !== url) image.src = url;
-    for (const [side, value] of Object.entries(frame)) image.style[side] = `${value}px`;
-    wipe();
+    if (!view?.photo) return void state.wipe.hide();
+    const { relight } = state;
+    const isRelit = relight?.shader && relight.shown === "relit";
+    const truth = isRelit && Math.round(relight.set.turn) === 0 ? view.relit?.[relight.chosen.name] : null;
+    const right = !relight?.shader ? say("render") : isRelit ? relight.nameOf(relight.chosen) : say(`show_${relight.shown}`);
+    state.wipe.show(address(truth ?? view.photo), frame, truth ? `${say("truth")}: ${relight.nameOf(relight.chosen)}` : say("photograph"), right);
   }
 
-  function wipe() {
+  function rewipe() {
     const view = state.view?.views[state.view.photo];
-    if (!view) return;
-    const { left, width } = state.view.frameOf(view);
-    const part = Number(find("wipe").value) / 100;
-    find("photo").style.clipPath = `inset(0 ${(1 - part) * 100}% 0 0)`;
-    find("wipe-line").style.left = `${left + width * part}px`;
+    if (view) showPhoto(view, state.view.frameOf(view));
+  }
+
+  // ---- relighting -------------------------------------------------------------------------------------------------------
+
+  async function materials(about, bytes) {
+    const packed = about.materials ? await fovea.bytesOf(address(about.materials)) : null;
+    return fovea.materialsOf(bytes, packed);
+  }
+
+  function relight(about, made) {
+    if (!made) return void state.relight?.close();
+    if (!state.relight) {
+      state.relight = fovea.relight = new fovea.Relight(find("relight"), state.view, {
+        fetchLight: (path) => fovea.bytesOf(address(path)), notice: tellForAWhile, changed: rewipe,
+      });
+      state.relight.retell();
+    }
+    state.relight.open(made, about);
+  }
+
+  // A sentence over the scene, for a while.
+  function tellForAWhile(text) {
+    find("notice").textContent = text;
+    clearTimeout(state.clearing);
+    if (text) state.clearing = setTimeout(() => notice(""), 8000);
+  }
+
+  function listenForFiles() {
+    const stage = find("view");
+    const hasFiles = (event) => state.relight?.shader && event.dataTransfer?.types.includes("Files");
+    addEventListener("dragover", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      stage.classList.add("dropping");
+    });
+    addEventListener("dragleave", (event) => { if (!event.relatedTarget) stage.classList.remove("dropping"); });
+    addEventListener("drop", (event) => {
+      stage.classList.remove("dropping");
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      state.relight.take(event.dataTransfer.files[0]);
+    });
   }
 
   function nextPhotograph(direction) {
@@ -238,6 +278,7 @@
 
   function listKeys() {
     const rows = ["drag", "pan", "wheel", "move", "lift", "fast", "film", "photo", "home"];
+    if (state.relight?.shader) rows.push("turn", "light");
     find("help").replaceChildren(...rows.flatMap((row) => [
       make("dt", { text: say(`help_${row}`) }), make("dd", { text: say(`help_${row}_does`) })]));
   }
@@ -257,6 +298,7 @@
   const KEYS = {
     Digit1: () => setMode("orbit"), Digit2: () => setMode("walk"), KeyH: goHome, Space: () => state.view?.toggleFilm(),
     BracketLeft: () => nextPhotograph(-1), BracketRight: () => nextPhotograph(1),
+    Comma: () => state.relight?.turnBy(-5), Period: () => state.relight?.turnBy(5), KeyL: () => state.relight?.nextLight(),
   };
 
   function listen() {
@@ -280,7 +322,7 @@
       if (index >= 0) state.view?.showPhoto(index);
       else state.view?.leavePhoto();
     });
-    find("wipe").addEventListener("input", wipe);
+    listenForFiles();
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const inField = event.target.closest("select, input, video, .plot");
@@ -314,6 +356,8 @@
     listKeys();
     caption();
     if (state.view) listPhotographs(state.view.views);
+    state.relight?.retell();
+    rewipe();
     if (state.noted) notice(state.noted);
     if (state.page) tell(state.page);
   }

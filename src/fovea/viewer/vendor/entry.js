@@ -1,10 +1,14 @@
-// The part of three.js and Spark that splat.js uses, as one global `foveaVendor`.
+// The part of three.js and Spark that the page uses, as one global `foveaVendor`.
 export {
   BufferAttribute,
   BufferGeometry,
   Color,
+  DataTexture,
+  EquirectangularReflectionMapping,
+  FloatType,
   LineBasicMaterial,
   LineSegments,
+  LinearFilter,
   Matrix4,
   PerspectiveCamera,
   Quaternion,
@@ -12,4 +16,5 @@ export {
   Vector3,
   WebGLRenderer,
 } from "three";
-export { SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
+export { EXRLoader } from "three/addons/loaders/EXRLoader.js";
+export { RgbaArray, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
