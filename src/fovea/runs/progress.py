@@ -70,7 +70,9 @@ class Pace:
     def step(self, done: float, total: float) -> None:
         """Note that so much is done now."""
         now = time.monotonic()
-        if done > self.done:
+        if done < self.done or (self.total and total != self.total):
+            self._times.clear()  # another part of the stage, counted in other units
+        elif done > self.done:
             self._times.append((now - self._last) / (done - self.done))
         self.done, self.total, self._last = done, total, now
 

@@ -18,8 +18,8 @@ from functools import cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
+from fovea.relight.shading.brdf import frame, hammersley
 from fovea.scene.harmonics import basis
 
 DEGREE = 3
@@ -27,17 +27,6 @@ COEFFICIENTS = (DEGREE + 1) ** 2
 SAMPLES = 256
 CLAMPED_COSINE = (1.0, 2 / 3, 1 / 4, 0.0)
 """By band: what a cosine lobe of unit integral leaves of it."""
-POLE = 0.999
-"""|z| of an axis from which its frame is built from x in place of z."""
-
-
-def hammersley(count: int) -> Float[Tensor, "count 2"]:
-    """Points spread evenly over the unit square: k / count and k with its bits mirrored."""
-    numbers = torch.arange(count, dtype=torch.int64)
-    mirrored = torch.zeros(count, dtype=torch.float64)
-    for bit in range(max(count - 1, 1).bit_length()):
-        mirrored += (numbers >> bit & 1) * 0.5 ** (bit + 1)
-    return torch.stack([numbers / count, mirrored], dim=-1)
 
 
 def frames(axes: Float[Tensor, "N 3"], turns: Float[Tensor, " N"] | None = None) -> Tensor:
@@ -47,10 +36,7 @@ def frames(axes: Float[Tensor, "N 3"], turns: Float[Tensor, " N"] | None = None)
         axes: the third of each frame; a zero axis has a frame without meaning.
         turns: how far tangent and bitangent are turned about the axis, in whole turns.
     """
-    x, z = axes.new_tensor([1.0, 0.0, 0.0]), axes.new_tensor([0.0, 0.0, 1.0])
-    up = torch.where(axes[:, 2:].abs() < POLE, z, x)
-    tangent = functional.normalize(torch.linalg.cross(up, axes), dim=-1)
-    bitangent = torch.linalg.cross(axes, tangent)
+    tangent, bitangent = frame(axes)
     if turns is not None:
         cos, sin = ((2 * math.pi * turns)[:, None].cos(), (2 * math.pi * turns)[:, None].sin())
         tangent, bitangent = (
@@ -64,7 +50,7 @@ def half_vectors(
     roughness: Float[Tensor, "*N"], samples: int = SAMPLES
 ) -> Float[Tensor, "*N {samples} 3"]:
     """GGX half vectors about +z, spread evenly, by roughness; alpha = roughness^2."""
-    points = hammersley(samples).to(roughness)
+    points = hammersley(samples, dtype=roughness.dtype, device=roughness.device)
     u, v = points.unbind(-1)
     squared = (roughness**4)[..., None]
     cos = ((1 - v) / (1 + (squared - 1) * v)).sqrt()

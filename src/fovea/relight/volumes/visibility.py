@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -61,7 +62,6 @@ class Rays:
         """Trace the rays of some places."""
         directions = spread_directions(self.count)
         weights = basis(torch.from_numpy(directions), DEGREE).numpy() * (4 * math.pi / self.count)
-        outwards = self.tracer.mesh.face_normals()
         found, is_inside = np.zeros((len(places), 16), np.float32), np.zeros(len(places), bool)
         step = max(1, RAYS_AT_ONCE // self.count)
         for first in range(0, len(places), step):
@@ -69,13 +69,17 @@ class Rays:
             along = np.tile(directions.astype(np.float32), (len(places[some]), 1))
             starts = np.repeat(places[some], self.count, axis=0)
             hits = self.tracer.hit(starts, along, self.near)
-            met = np.einsum("rk,rk->r", along, outwards[np.maximum(hits.face, 0)])
+            met = np.einsum("rk,rk->r", along, self._outwards[np.maximum(hits.face, 0)])
             is_back = (hits.found & (met > 0)).reshape(-1, self.count)
             distances = np.where(hits.found, hits.distance, 0).reshape(-1, self.count)
             is_open = open_sky(torch.from_numpy(distances), self.threshold, softly=True)
             found[some] = is_open.double().numpy() @ weights
             is_inside[some] = is_back.mean(axis=1) > FROM_BEHIND
         return found, is_inside
+
+    @cached_property
+    def _outwards(self) -> Float32[np.ndarray, "F 3"]:
+        return self.tracer.mesh.face_normals().astype(np.float32)
 
 
 @dataclass(frozen=True)
