@@ -5,7 +5,9 @@ the optical axis and truncated; the mean over the views is 0 on the surface. Pix
 say that all before them is free. Triangles come from marching cubes.
 
 Source: Curless and Levoy, "A volumetric method for building complex models from range images"
-(1996). Theirs weighs views by angle; here that made the normals worse (docs/LOG.md).
+(1996). Theirs weighs views by angle; here that made the normals worse (docs/LOG.md). What is new is
+that a view's surface stands before the mean depth of its Gaussians, the more the deeper these are
+spread: the reflections on a shiny thing are Gaussians behind its surface.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -25,21 +27,26 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.surface.mesh import Mesh, vertex_normals
+from fovea.relight.surface.smoothing import smoothed
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.raster.workers import share
-from fovea.scene.rasterize import rasterize
+from fovea.scene.rasterize import EMPTY, rasterize
 
 Watch = Callable[[int, int], None]
 """Called with the views done and their number; what it raises ends the work."""
 
+NEAR = 0.05
+"""World units before a camera in which nothing is drawn."""
 OPAQUE = 0.3
 """Opacity from which a Gaussian counts where the scene's box is sought."""
 SEEN_THROUGH = 0.5
 """Alpha up to which a pixel shows what is behind the scene."""
 CUT_OUT = 0.02
 """Share of such pixels in all views from which the scene is an object before nothing."""
-SMOOTHING_VOXELS = 0.7
+SPREAD = 0.75
+"""How many standard deviations of its Gaussians' depth a surface stands before their mean."""
+SMOOTHING_VOXELS = 0.4
 SMALLEST_PART = 0.01
 """Parts with less than this share of the triangles of the largest float and are dropped."""
 BYTES_A_VOXEL = 40
@@ -78,7 +85,7 @@ def fuse(
     cameras: Sequence[Camera],
     *,
     resolution: int = 192,
-    truncation: float = 4.0,
+    truncation: float = 8.0,
     watch: Watch = lambda done, total: None,
 ) -> Mesh:
     """The surface that the cameras see of a scene, with its outward normals.
@@ -136,7 +143,7 @@ def box(
             f" {len(kept)} of these. Do the cameras belong to this scene?"
         )
     low, high = np.quantile(kept, [0.002, 0.998], axis=0)
-    margin = 0.02 * float((high - low).max())
+    margin = 0.05 * float((high - low).max())
     return (low - margin).astype(np.float32), (high + margin).astype(np.float32)
 
 
@@ -168,7 +175,7 @@ def _integrate(
     field = Field(*(np.zeros(grid.size, dtype=np.float32) for _ in range(3)))
     empty, pixels = 0, 0
     for number, camera in enumerate(cameras):
-        depth, trust, is_empty = _depth(gaussians, camera)
+        depth, trust, is_empty = depth_map(gaussians, camera)
         lens = camera.intrinsics.cpu().numpy().astype(np.float32)
         share(
             integrate,
@@ -181,7 +188,7 @@ def _integrate(
             grid.origin,
             np.float32(grid.voxel),
             np.float32(truncation * grid.voxel),
-            np.float32(grid.voxel),
+            np.float32(NEAR),
             field.distance,
             field.weight,
             field.support,
@@ -191,12 +198,23 @@ def _integrate(
     return field, empty > CUT_OUT * pixels
 
 
-def _depth(gaussians: Gaussians, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The depth of a view, how far each pixel is trusted, and where it sees through."""
+def depth_map(
+    gaussians: Gaussians, camera: Camera
+) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
+    """The depth of the surface in a view, how far it is trusted, and where a pixel sees through."""
+    _, depths = camera.to(gaussians.means).project(gaussians.means)
+    # Squares are summed of small numbers: variances come from single precision.
+    middle = float(depths.median())
+    offsets = (depths - middle)[:, None]
     with torch.no_grad():
-        drawn = rasterize(gaussians, camera, features=gaussians.means[:, :1], near=0.05)
+        drawn = rasterize(
+            gaussians, camera, features=torch.cat([offsets, offsets**2], dim=1), near=NEAR
+        )
+    first, second = (drawn.features / drawn.alpha.clamp(min=EMPTY)[..., None]).unbind(-1)
+    spread = (second - first**2).clamp(min=0).sqrt()
     is_empty = drawn.alpha <= SEEN_THROUGH
-    return _array(drawn.depth), _array((~is_empty).float()), _array(is_empty)
+    depth = torch.where(is_empty, 0.0, first + middle - SPREAD * spread)
+    return _array(depth), _array((~is_empty).float()), _array(is_empty)
 
 
 def _array(values: Tensor) -> np.ndarray:
@@ -217,7 +235,7 @@ def _surface(field: Field, grid: Grid, *, keep_unseen: bool) -> Mesh:
     if not keep_unseen:
         faces = _supported(faces, places, field.support)
     places, faces = _large_parts(places, faces.astype(np.int32))
-    vertices = (places * grid.voxel + grid.origin).astype(np.float32)
+    vertices = (smoothed(places, faces) * grid.voxel + grid.origin).astype(np.float32)
     return Mesh(vertices, faces, vertex_normals(vertices, faces))
 
 
