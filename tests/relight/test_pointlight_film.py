@@ -35,6 +35,10 @@ def ball(at, scale: float = 0.1) -> Gaussians:
     )
 
 
+def at(depths: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    return cubemap.sample(depths[..., None], direction, filter="nearest")
+
+
 def test_a_way_passes_the_cameras_at_even_times_and_stops_short_of_the_last():
     keys = ring(5)
     way = key_path(keys, 16)
@@ -58,9 +62,9 @@ def test_the_cube_of_depths_holds_distances_in_world_directions(axis, sign):
     light = torch.tensor([0.4, -0.2, 0.1])
     scene = ball((light + 2 * toward).tolist())
     depths = depth_cube(scene, light, px=32, motion="shadow_map", mode="corrected")
-    ahead = cubemap.sample(depths, toward, filter="nearest")
+    ahead = at(depths, toward)
     assert float(ahead) == pytest.approx(2 * float(toward.norm()), rel=0.01)
-    assert float(cubemap.sample(depths, -toward, filter="nearest")) > 1e5
+    assert float(at(depths, -toward)) > 1e5
 
 
 def test_the_published_cube_holds_depths_along_the_axis_and_fills_its_holes_by_motion():
@@ -71,8 +75,8 @@ def test_the_published_cube_holds_depths_along_the_axis_and_fills_its_holes_by_m
         for motion in ("shadow_map", "light_move")
     }
     for depths in cubes.values():
-        assert float(cubemap.sample(depths, toward)) == pytest.approx(2, rel=0.01)
-    behind = {motion: float(cubemap.sample(d, -toward)) for motion, d in cubes.items()}
+        assert float(at(depths, toward)) == pytest.approx(2, rel=0.01)
+    behind = {motion: float(at(d, -toward)) for motion, d in cubes.items()}
     assert behind["shadow_map"] == pytest.approx(2, rel=0.02)
     assert behind["light_move"] == 0
 

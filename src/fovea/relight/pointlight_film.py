@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
@@ -25,7 +25,9 @@ from fovea.errors import DataError
 from fovea.relight.light import cubemap
 from fovea.relight.relighting import Studio, displayed
 from fovea.relight.scores import backdrop
+from fovea.relight.shading import points
 from fovea.relight.stages import FilmConfig
+from fovea.relight.volumes.projection import face_cameras, radial
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.rasterize import rasterize
@@ -45,8 +47,6 @@ BIAS = 0.02
 LIFT = 0.01
 """How far rays start above the shaded points, as a share of the surface's extent: the surface and
 the Gaussians' depths agree to about that."""
-SOLID = 0.5
-"""Coverage from which a direction of the cube holds something."""
 FARTHEST = 1e6
 """Stands for infinitely far, and can be blended."""
 NEAR = {"corrected": 1e-3, "reference": 0.2}
@@ -79,44 +79,46 @@ class PointFilm:
     @torch.no_grad()
     def picture(self, number: int, camera: Camera) -> Float[Tensor, "h w 3"]:
         """Frame `number` from a camera."""
-        from fovea.relight.shading import points
-
         if self._seen is None or self._seen[0] is not camera:
             self._seen = camera, self.studio.buffer(camera)
         buffer = self._seen[1]
-        light = self.lights[number].to(buffer.points)
-        lit = self._lit(buffer, light)
-        shaded = points.shade(
-            buffer.points,
-            buffer.normals,
-            buffer.view,
-            buffer.albedo,
-            buffer.roughness,
-            buffer.metallic,
-            light=light,
-            intensity=self.point.intensity,
-            falloff=self.point.falloff,
-            visibility=lit,
+        at = self.lights[number].to(buffer.points)
+        shaded = points.shade_point(
+            points.PointLight(at, self.point.intensity),
+            points=buffer.points,
+            normals=buffer.normals,
+            view=buffer.view,
+            albedo=buffer.albedo,
+            roughness=buffer.roughness,
+            metallic=buffer.metallic,
+            shadow=self._shadow(buffer, at),
+            shadow_strength=1 - self._left(),
             mode=self.studio.config.mode,
         )
+        distance = (buffer.points - at).norm(dim=-1, keepdim=True)
+        shaded = shaded * distance ** (2 - self.point.falloff)
         return displayed(shaded * buffer.alpha[..., None], buffer.alpha, self.behind)
 
-    def _lit(self, buffer: GBuffer, light: Float[Tensor, " 3"]) -> Float[Tensor, "h w 1"]:
-        """How much of the light each pixel gets: 1, or what is left in the shadow."""
+    def _left(self) -> float:
+        """The share of the light that a shadow leaves."""
+        if self.point.shadowed >= 0:
+            return self.point.shadowed
+        return PUBLISHED_SHADOWED[self.motion] if self.studio.config.mode == "reference" else 0.0
+
+    def _shadow(self, buffer: GBuffer, light: Float[Tensor, " 3"]) -> Bool[Tensor, "h w 1"] | None:
+        """Where the light is hidden."""
         if self.method == "off":
-            return torch.ones_like(buffer.alpha)[..., None]
+            return None
         if self.method == "rays":
             assert self.studio.tracer is not None, "rays are chosen where there is a surface"
-            shadowed = traced_shadow(self.studio.tracer, buffer.points, buffer.normals, light)
+            found = traced_shadow(self.studio.tracer, buffer.points, buffer.normals, light)
         else:
-            shadowed = self._cube_shadow(buffer.points, light)
-        left = self.point.shadowed
-        if left < 0:
-            is_reference = self.studio.config.mode == "reference"
-            left = PUBLISHED_SHADOWED[self.motion] if is_reference else 0.0
-        return torch.where(shadowed, left, 1.0)[..., None]
+            found = self._cube_shadow(buffer.points, light)
+        return found[..., None]
 
-    def _cube_shadow(self, at: Float[Tensor, "h w 3"], light: Float[Tensor, " 3"]) -> Tensor:
+    def _cube_shadow(
+        self, at: Float[Tensor, "h w 3"], light: Float[Tensor, " 3"]
+    ) -> Bool[Tensor, "h w"]:
         mode = self.studio.config.mode
         if self._cube is None or not torch.equal(self._cube[0], light):
             depths = depth_cube(
@@ -125,9 +127,10 @@ class PointFilm:
             self._cube = light, depths
         toward = at - light
         distance = toward.norm(dim=-1)
-        depth = cubemap.sample(self._cube[1], toward).squeeze(-1)
+        nearest = cubemap.sample(self._cube[1][..., None], toward).squeeze(-1)
         bias = PUBLISHED_BIAS[self.motion] if mode == "reference" else BIAS * distance
-        return distance - bias > depth
+        # Unlike points.in_shadow, a depth of 0 hides everything: the published films have it so.
+        return distance - bias > nearest
 
 
 def key_path(keys: Sequence[Camera], count: int) -> list[Camera]:
@@ -149,28 +152,32 @@ def key_path(keys: Sequence[Camera], count: int) -> list[Camera]:
         pose = np.eye(4)
         pose[:3, :3] = rotation.T
         pose[:3, 3] = -rotation.T @ place
-        found.append(Camera(torch.from_numpy(pose), first.intrinsics, height=first.height, width=first.width))
+        found.append(
+            Camera(torch.from_numpy(pose), first.intrinsics, height=first.height, width=first.width)
+        )
     return found
 
 
+@torch.no_grad()
 def depth_cube(
-    gaussians: Gaussians,
-    light: Float[Tensor, " 3"],
-    *,
-    px: int,
-    motion: Motion,
-    mode: Literal["corrected", "reference"],
-) -> Float[Tensor, "6 {px} {px} 1"]:
+    gaussians: Gaussians, light: Float[Tensor, " 3"], *, px: int, motion: Motion, mode: points.Mode
+) -> Float[Tensor, "6 {px} {px}"]:
     """How far the scene is from a point in every direction, on a cubemap in world axes.
 
     Corrected: distances, a million where nothing is. Reference: depths along the axis of the face;
     where nothing is, the largest of them for `shadow_map` and 0 for `light_move`.
     """
-    faces = [_face(gaussians, light, axes, px, mode) for axes in cubemap.FACES]
-    depth = torch.stack(faces)
-    if mode == "reference" and motion == "shadow_map":
-        depth = torch.where(depth == 0, depth.max(), depth)
-    return depth[..., None]
+    none = gaussians.means.new_zeros((len(gaussians), 1))
+    seen = [
+        rasterize(gaussians, camera, features=none, near=NEAR[mode])
+        for camera in face_cameras(light, px)
+    ]
+    depths = torch.stack([raster.depth for raster in seen])
+    if mode == "corrected":
+        distances = radial(depths, torch.stack([raster.alpha for raster in seen]))
+        return torch.where(distances > 0, distances, FARTHEST)
+    depths = depths.flip(-1)
+    return torch.where(depths == 0, depths.max(), depths) if motion == "shadow_map" else depths
 
 
 def traced_shadow(
@@ -178,7 +185,7 @@ def traced_shadow(
     at: Float[Tensor, "h w 3"],
     normals: Float[Tensor, "h w 3"],
     light: Float[Tensor, " 3"],
-) -> Tensor:
+) -> Bool[Tensor, "h w"]:
     """Whether the surface stands between each point and the light."""
     low, high = tracer.mesh.bounds
     lift = LIFT * float(np.linalg.norm(high - low))
@@ -192,28 +199,6 @@ def traced_shadow(
         far=distance.cpu().numpy(),
     )
     return torch.from_numpy(found).to(at.device).reshape(at.shape[:2])
-
-
-def _face(
-    gaussians: Gaussians,
-    light: Tensor,
-    axes: tuple[tuple[int, ...], ...],
-    px: int,
-    mode: Literal["corrected", "reference"],
-) -> Float[Tensor, "{px} {px}"]:
-    """One face of the depths; faces are seen mirrored, so its camera's columns run backwards."""
-    across, down, forward = (torch.tensor(axis, dtype=torch.float64) for axis in axes)
-    pose = torch.eye(4, dtype=torch.float64)
-    pose[:3, :3] = torch.stack([-across, down, forward])
-    pose[:3, 3] = -pose[:3, :3] @ light.double().cpu()
-    camera = Camera.from_fov(pose, fov_x=np.pi / 2, height=px, width=px)
-    none = gaussians.means.new_zeros((len(gaussians), 1))
-    raster = rasterize(gaussians, camera, features=none, near=NEAR[mode])
-    if mode == "reference":
-        return raster.depth.flip(1)
-    slope = camera.directions(unit=False).norm(dim=-1).to(raster.depth)
-    distance = torch.where(raster.alpha > SOLID, raster.depth * slope, FARTHEST)
-    return distance.flip(1)
 
 
 def _keys(config: FilmConfig, views: Sequence[Camera]) -> list[Camera]:
