@@ -52,6 +52,13 @@ def solid_angles(
     return face.expand(6, res, res).to(device=device, dtype=dtype)
 
 
+def nearest_texel(directions: Float[Tensor, "n 3"], res: int) -> Int[Tensor, " n"]:
+    """The numbers of the texels that directions meet, counted as in a flattened cubemap."""
+    face, x, y = _to_face(directions)
+    column, row = (((at + 1) / 2 * res).floor().long().clamp(0, res - 1) for at in (x, y))
+    return (face * res + row) * res + column
+
+
 def halve(cubemap: Float[Tensor, "6 res res c"]) -> Float[Tensor, "6 half half c"]:
     """The mean of each 2x2 block of texels."""
     faces, res, _, channels = cubemap.shape
@@ -78,11 +85,13 @@ def sample(
     A linear lookup goes on across the edges of a face. Where three faces meet, the fourth texel is
     missing and counts as the mean of the other three.
     """
-    flat = directions.reshape(-1, 3)
-    atlas = _atlas((cubemap.shape[1],), flat.device)
-    level = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
-    taps = _nearest_taps if filter == "nearest" else _linear_taps
-    indices, weights = taps(flat, atlas, level)
+    flat, res = directions.reshape(-1, 3), cubemap.shape[1]
+    if filter == "nearest":
+        flat, is_usable = _usable(flat)
+        indices, weights = nearest_texel(flat, res).unsqueeze(-1), is_usable.unsqueeze(-1)
+    else:
+        level = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
+        indices, weights = _linear_taps(flat, _atlas((res,), flat.device), level)
     values = _gather(cubemap.reshape(-1, cubemap.shape[-1]), indices, weights)
     return values.reshape(*directions.shape[:-1], cubemap.shape[-1])
 
@@ -97,14 +106,13 @@ def sample_mips(
     Each mip is sampled linearly with its own edges, then the two are blended.
     """
     channels, flat = mips[0].shape[-1], directions.reshape(-1, 3)
-    if len(mips) == 1:
-        return sample(mips[0], directions)
     level = level.reshape(-1).clamp(0, len(mips) - 1)
-    finer = level.detach().floor().clamp(max=len(mips) - 2)
+    finer = level.detach().floor()
+    coarser = (finer + 1).clamp(max=len(mips) - 1)
     share = (level - finer).unsqueeze(-1)
     atlas = _atlas(tuple(mip.shape[1] for mip in mips), flat.device)
     fine_at, fine = _linear_taps(flat, atlas, finer.long())
-    coarse_at, coarse = _linear_taps(flat, atlas, finer.long() + 1)
+    coarse_at, coarse = _linear_taps(flat, atlas, coarser.long())
     values = _gather(
         torch.cat([mip.reshape(-1, channels) for mip in mips]),
         torch.cat([fine_at, coarse_at], dim=1),
@@ -161,10 +169,7 @@ def _framed(res: int) -> Int[Tensor, "6 res+2 res+2"]:
 
 def _texel_at(face: int, gx: Tensor, gy: Tensor, outwards: float, res: int) -> Tensor:
     axes = torch.tensor(FACES[face], dtype=torch.float64)
-    points = torch.stack([gx, gy, torch.full_like(gx, outwards)], dim=-1) @ axes
-    other, x, y = _to_face(points)
-    column, row = (((at + 1) / 2 * res).floor().long().clamp(0, res - 1) for at in (x, y))
-    return (other * res + row) * res + column
+    return nearest_texel(torch.stack([gx, gy, torch.full_like(gx, outwards)], dim=-1) @ axes, res)
 
 
 def _on_the_cube(at: Float[Tensor, " res"]) -> Float[Tensor, "6 res res 3"]:
@@ -194,16 +199,6 @@ def _usable(directions: Tensor) -> tuple[Tensor, Tensor]:
     is_usable = directions.isfinite().all(dim=-1) & (directions != 0).any(dim=-1)
     stand_in = directions.new_tensor([1.0, 0.0, 0.0])
     return torch.where(is_usable.unsqueeze(-1), directions, stand_in), is_usable
-
-
-def _nearest_taps(directions: Tensor, atlas: _Atlas, level: Tensor) -> tuple[Tensor, Tensor]:
-    directions, is_usable = _usable(directions)
-    face, gx, gy = _to_face(directions)
-    res, first = atlas.res[level], atlas.first[level]
-    column, row = (((at + 1) / 2 * res).floor().long() for at in (gx, gy))
-    column, row = (at.clamp(min=torch.zeros_like(res), max=res - 1) for at in (column, row))
-    at = first + (face * (res + 2) + row + 1) * (res + 2) + column + 1
-    return atlas.texel[at].unsqueeze(-1), is_usable.to(directions).unsqueeze(-1)
 
 
 def _linear_taps(directions: Tensor, atlas: _Atlas, level: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,25 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from fovea.relight.shading.table import lookup, table
+
+__all__ = [
+    "DIELECTRIC_F0",
+    "d_ggx",
+    "evaluate",
+    "frame",
+    "fresnel_schlick",
+    "ggx_samples",
+    "hammersley",
+    "lookup",
+    "pdf_ggx",
+    "sample_cosine",
+    "sample_ggx",
+    "smith_visibility",
+    "specular_f0",
+    "table",
+]
+
 DIELECTRIC_F0 = 0.04
 LEAST_ALPHA = 1e-4
 """A mirror's lobe has no density; this is where roughness stops."""
