@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,10 +87,16 @@ def test_rays_find_what_stands_between_a_point_and_the_light():
     lid = [[-0.5, -0.5, 1], [0.5, -0.5, 1], [0.5, 0.5, 1], [-0.5, 0.5, 1]]
     faces = [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]
     tracer = Tracer(Mesh.from_triangles(floor + lid, faces))
-    at = torch.tensor([[[0.0, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [0, 0, 1.0]]])
-    normals = torch.tensor([0.0, 0, 1]).expand(at.shape)
-    found = traced_shadow(tracer, at, normals, torch.tensor([0.0, 0, 2]))
-    assert found.tolist() == [[True, True, False, False]]
+    camera = Camera.look_at((0, -9, 3), (0, 0, 0), fov_x=0.8, height=1, width=5)
+    # The last stands inside the lid, as the depth of a shiny thing may; its surface is lit.
+    seen = torch.tensor([[[0.0, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [0, 0, 1.0], [0, 0, 0.9]]])
+    buffer = SimpleNamespace(
+        points=seen,
+        normals=torch.tensor([0.0, 0, 1]).expand(seen.shape),
+        alpha=torch.ones(1, 5),
+    )
+    found = traced_shadow(tracer, camera, buffer, torch.tensor([0.0, 0, 2]))
+    assert found.tolist() == [[True, True, False, False, False]]
 
 
 def studio_of(config: FilmConfig) -> Studio:

@@ -44,9 +44,10 @@ PUBLISHED_SHADOWED = {"shadow_map": 0.3, "light_move": 0.2}
 """What is left of a shadowed colour."""
 BIAS = 0.02
 """In the corrected mode: the same as a share of the distance to the light."""
-LIFT = 0.01
-"""How far rays start above the shaded points, as a share of the surface's extent: the surface and
-the Gaussians' depths agree to about that."""
+LIFT = 0.005
+"""How far above the surface rays start, as a share of its extent."""
+SNAP = 0.1
+"""How far the surface may lie from the Gaussians' depths to be taken for them; the same share."""
 FARTHEST = 1e6
 """Stands for infinitely far, and can be blended."""
 NEAR = {"corrected": 1e-3, "reference": 0.2}
@@ -91,7 +92,7 @@ class PointFilm:
             albedo=buffer.albedo,
             roughness=buffer.roughness,
             metallic=buffer.metallic,
-            shadow=self._shadow(buffer, at),
+            shadow=self._shadow(camera, buffer, at),
             shadow_strength=1 - self._left(),
             mode=self.studio.config.mode,
         )
@@ -105,13 +106,15 @@ class PointFilm:
             return self.point.shadowed
         return PUBLISHED_SHADOWED[self.motion] if self.studio.config.mode == "reference" else 0.0
 
-    def _shadow(self, buffer: GBuffer, light: Float[Tensor, " 3"]) -> Bool[Tensor, "h w 1"] | None:
+    def _shadow(
+        self, camera: Camera, buffer: GBuffer, light: Float[Tensor, " 3"]
+    ) -> Bool[Tensor, "h w 1"] | None:
         """Where the light is hidden."""
         if self.method == "off":
             return None
         if self.method == "rays":
             assert self.studio.tracer is not None, "rays are chosen where there is a surface"
-            found = traced_shadow(self.studio.tracer, buffer.points, buffer.normals, light)
+            found = traced_shadow(self.studio.tracer, camera, buffer, light)
         else:
             found = self._cube_shadow(buffer.points, light)
         return found[..., None]
@@ -181,24 +184,27 @@ def depth_cube(
 
 
 def traced_shadow(
-    tracer: Tracer,
-    at: Float[Tensor, "h w 3"],
-    normals: Float[Tensor, "h w 3"],
-    light: Float[Tensor, " 3"],
+    tracer: Tracer, camera: Camera, buffer: GBuffer, light: Float[Tensor, " 3"]
 ) -> Bool[Tensor, "h w"]:
-    """Whether the surface stands between each point and the light."""
+    """Whether the surface stands between what each pixel sees and the light.
+
+    Where the camera's ray meets the surface near the pixel's point, the shadow is that of the place
+    where it does: depths of shiny things lie behind their surface, which would shadow them.
+    """
     low, high = tracer.mesh.bounds
-    lift = LIFT * float(np.linalg.norm(high - low))
-    starts = (at + lift * normals).reshape(-1, 3)
-    toward = light - starts
-    distance = toward.norm(dim=-1)
-    found = tracer.occluded(
-        starts.cpu().numpy(),
-        (toward / distance[:, None]).cpu().numpy(),
-        near=lift,
-        far=distance.cpu().numpy(),
-    )
-    return torch.from_numpy(found).to(at.device).reshape(at.shape[:2])
+    extent = float(np.linalg.norm(high - low))
+    eye = camera.position.cpu().float().numpy()
+    away = buffer.points.cpu().numpy().reshape(-1, 3) - eye
+    reach = np.linalg.norm(away, axis=1)
+    along = away / np.maximum(reach, 1e-9)[:, None]
+    hits = tracer.hit(np.broadcast_to(eye, along.shape), along)
+    is_near = np.abs(np.where(hits.found, hits.distance, np.inf) - reach) < SNAP * extent
+    at = eye + along * np.where(is_near, hits.distance, reach)[:, None]
+    starts = at + LIFT * extent * buffer.normals.cpu().numpy().reshape(-1, 3)
+    toward = light.cpu().numpy() - starts
+    distance = np.linalg.norm(toward, axis=1)
+    found = tracer.occluded(starts, toward / distance[:, None], far=distance)
+    return torch.from_numpy(found).to(light.device).reshape(buffer.alpha.shape)
 
 
 def _keys(config: FilmConfig, views: Sequence[Camera]) -> list[Camera]:
