@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shutil
 import time
@@ -14,8 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
+from fovea.scene import harmonics
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import write_ply
+from fovea.scene.radiance import write_radiance
+from fovea.viewer.server import Server
 
 SAMPLE = Path(__file__).parents[2] / "src/fovea/samples/still_life"
 FLAGS = [
@@ -43,13 +47,12 @@ def three_balls(count: int = 1500) -> Gaussians:
         means.append(0.5 * d + [x, 0, 0])
         colors.append(np.array(color) * (0.6 - 0.4 * d[:, 1:2]))
     n = 3 * count
-    harmonics = (torch.tensor(np.concatenate(colors)) - 0.5) / 0.28209479177387814
     return Gaussians(
         means=torch.tensor(np.concatenate(means)).float(),
         quats=torch.tensor([1.0, 0, 0, 0]).repeat(n, 1),
         scales=torch.full((n, 3), 0.05),
         opacities=torch.full((n,), 0.99),
-        harmonics=harmonics.float()[:, None],
+        harmonics=harmonics.from_colors(torch.tensor(np.concatenate(colors)).float()),
     )
 
 
@@ -67,7 +70,10 @@ def _lines(path: Path, records: list[dict]) -> None:
 @pytest.fixture
 def run_folder(tmp_path: Path, scene: Path) -> Path:
     """A finished run as `runs` writes it: two stages, curves, pictures, a scene with cameras."""
-    folder = tmp_path / "2026-11-21_1200_balls_abcd"
+    return make_run(tmp_path / "2026-11-21_1200_balls_abcd", scene)
+
+
+def make_run(folder: Path, scene: Path) -> Path:
     fit = folder / "stages/fit-12345678"
     (fit / "out").mkdir(parents=True)
     (fit / "pictures").mkdir()
@@ -112,6 +118,78 @@ def run_folder(tmp_path: Path, scene: Path) -> Path:
     return folder
 
 
+COSINE = torch.tensor([1.0] + [2 / 3] * 3 + [1 / 4] * 5 + [0.0] * 7)
+"""The clamped cosine over pi, band by band."""
+
+
+@pytest.fixture(scope="session")
+def ball() -> Gaussians:
+    """A dull grey sphere of radius 1 about the origin, whose normals are known."""
+    count = 4000
+    normals = torch.tensor(np.random.default_rng(0).normal(size=(count, 3))).float()
+    normals = torch.nn.functional.normalize(normals, dim=1)
+    ones = torch.ones(count, 1)
+    return Gaussians(
+        means=normals.clone(),
+        quats=torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
+        scales=torch.full((count, 3), 0.05),
+        opacities=torch.full((count,), 0.95),
+        harmonics=harmonics.from_colors(torch.full((count, 3), 0.5)),
+        extras={
+            "normal": normals,
+            "albedo": 0.6 * ones.repeat(1, 3),
+            "roughness": 0.9 * ones,
+            "metallic": 0.02 * ones,
+            "transfer": harmonics.basis(normals, 3) * COSINE,
+        },
+    )
+
+
+def map_directions(height: int, width: int) -> np.ndarray:
+    """World directions of a z-up map: row 0 is +z, the centre is +x, to the right lies -y."""
+    polar = (np.arange(height) + 0.5) / height * np.pi
+    azimuth = 2 * np.pi * (0.5 - (np.arange(width) + 0.5) / width)
+    polar, azimuth = np.meshgrid(polar, azimuth, indexing="ij")
+    level = np.sin(polar)
+    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.cos(polar)], axis=-1)
+
+
+@pytest.fixture(scope="session")
+def light_of() -> Callable[[Callable[[np.ndarray], np.ndarray]], np.ndarray]:
+    """A map of 64 x 32 from a function of its directions in a z-up world."""
+
+    def made(radiance: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        values = radiance(map_directions(32, 64)).astype(np.float32)
+        return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else values
+
+    return made
+
+
+@pytest.fixture
+def relit_run(tmp_path: Path, scene: Path, ball: Gaussians, light_of) -> Path:
+    return add_materials(make_run(tmp_path / "relit", scene), ball, light_of)
+
+
+def add_materials(folder: Path, ball: Gaussians, light_of) -> Path:
+    """Put into a run the ball, seen along +y in a z-up world, and a fitted light from -x, which is
+    on the left."""
+    out = folder / "stages/fit-12345678/out"
+    write_ply(out / "relightable.ply", ball)
+    write_radiance(out / "light.hdr", light_of(lambda d: np.where(d[..., 0] < 0, 1.6, 0.02)))
+    document = json.loads((out / "cameras.json").read_text())
+    pose = {"position": [0, -4, 0], "rotation": [[1, 0, 0], [0, 0, 1], [0, -1, 0]]}
+    document["cameras"] = [document["cameras"][0] | pose]
+    document |= {"up": [0, 0, 1], "path": []}
+    (out / "cameras.json").write_text(json.dumps(document))
+    about = json.loads((folder / "run.json").read_text())
+    outputs = about["stages"][0]["outputs"]
+    for name, kind in (("relightable.ply", "gaussians"), ("light.hdr", "light")):
+        path = f"stages/fit-12345678/out/{name}"
+        outputs[name] = {"kind": kind, "path": path, "size": 1, "sha256": ""}
+    (folder / "run.json").write_text(json.dumps(about))
+    return folder
+
+
 class Sight:
     """A page in the browser, with what it complained of and what it asked from elsewhere."""
 
@@ -135,11 +213,41 @@ class Sight:
             assert time.monotonic() < end, f"{claim} did not come true: {self.complaints}"
             time.sleep(0.2)
 
+    def reset(self) -> None:
+        """The panel and the camera as at first."""
+        self.page.evaluate(
+            "() => { const { relight, view } = fovea; relight.reset(); view.home(false);"
+            " relight.find('backdrop').checked = false; relight.choose(relight.choices[0]); }"
+        )
+        self.wait("fovea.relight.light.name === 'fit'")
+
+    def still(self) -> np.ndarray:
+        """The grey levels of the canvas once all colours and the order are up to date."""
+        self.wait(
+            "!fovea.view.asked && !fovea.view.spark.sorting && !fovea.view.spark.sortDirty"
+            " && !fovea.relight.left && !fovea.relight.waiting"
+        )
+        shot = self.page.locator("#canvas").screenshot(timeout=PATIENCE_S * 1000)
+        return np.asarray(Image.open(io.BytesIO(shot)).convert("L")).astype(float)
+
     def pixels(self, folder: Path) -> np.ndarray:
         """What the scene's part of the page shows."""
         path = folder / "shot.png"
         self.page.locator("#view").screenshot(path=path, timeout=PATIENCE_S * 1000)
         return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+@pytest.fixture(scope="session")
+def studio(chromium, tmp_path_factory, scene: Path, ball: Gaussians, light_of) -> Iterator[Sight]:
+    """One page of the ball for many tests; each begins with `studio.reset()`."""
+    folder = make_run(tmp_path_factory.mktemp("studio") / "relit", scene)
+    with Server(add_materials(folder, ball, light_of)) as server:
+        page = chromium.new_page(viewport={"width": 960, "height": 640})
+        sight = Sight(page, server.url)
+        page.goto(server.url + "?lang=en&theme=dark", timeout=PATIENCE_S * 1000)
+        sight.wait("window.fovea && fovea.ready && fovea.relight && fovea.relight.light")
+        yield sight
+        page.close()
 
 
 @pytest.fixture(scope="session")

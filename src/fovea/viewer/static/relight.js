@@ -31,7 +31,6 @@
       this.up = about.up;
       this.shader = new Shader(made, means, opacities);
       this.bytes = this.view.ownColors();
-      this.form.hidden = false;
       this.view.beforeFrame = () => this.work();
       this.view.rig.onTurnLight = (angle) => this.turnBy(angle / DEGREES);
       if (!this.choices.length) this.offer(about.lights);

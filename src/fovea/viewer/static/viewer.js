@@ -173,6 +173,8 @@
     try {
       const bytes = await fovea.bytesOf(address(scene.path), (part) => notice("loading", `${Math.round(part * 100)} %`));
       const made = page.relight ? await materials(page.relight, bytes) : null;
+      find("relight").hidden = !made;
+      view.resize(); // the panel takes its place before the first view is chosen
       state.count = await view.load(bytes, scene.format);
       notice("");
       caption();
