@@ -103,6 +103,14 @@ def test_lookups_are_the_references_and_stay_inside(golden, published_table):
     torch.testing.assert_close(beyond[0], published_table[-1, -1])
 
 
+def test_what_is_not_a_number_stays_one_and_harms_nothing_else(published_table):
+    nothing = torch.tensor([float("nan"), 0.5], dtype=torch.float64, requires_grad=True)
+    found = table.lookup(published_table, nothing, nothing)
+    found.nansum().backward()
+    assert found.isnan().all(dim=-1).tolist() == [True, False]
+    assert nothing.grad[1].isfinite()
+
+
 @pytest.mark.parametrize("metal", [False, True])
 def test_the_parts_are_the_references(golden, published_table, metal):
     shaded = shade_linear(light(golden), published_table, **surface(golden, metal=metal))

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from fovea.scene.raster.compiled import cache_folder
 
@@ -48,12 +47,16 @@ def lookup(
 
     Gradients reach both arguments and the table.
     """
-    at = torch.stack([n_dot_v.clamp(1e-4, 1), roughness], dim=-1).reshape(1, 1, -1, 2)
-    planes = table.permute(2, 0, 1).unsqueeze(0)
-    values = functional.grid_sample(
-        planes, 2 * at - 1, mode="bilinear", padding_mode="border", align_corners=False
-    )
-    return values.reshape(2, -1).T.reshape(*n_dot_v.shape, 2)
+    # grid_sample would do, but it crashes where a coordinate is not a number (torch 2.13).
+    size = table.shape[0]
+    rows = (roughness * size - 0.5).clamp(0, size - 1).unsqueeze(-1)
+    columns = (n_dot_v.clamp(1e-4, 1) * size - 0.5).clamp(0, size - 1).unsqueeze(-1)
+    top, left = (at.detach().long().clamp(0, size - 2) for at in (rows, columns))
+    down, across = rows - top, columns - left
+    flat, first = table.reshape(-1, 2), (top * size + left).squeeze(-1)
+    upper = torch.lerp(flat[first], flat[first + 1], across)
+    lower = torch.lerp(flat[first + size], flat[first + size + 1], across)
+    return torch.lerp(upper, lower, down)
 
 
 @cache
