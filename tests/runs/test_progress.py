@@ -67,6 +67,17 @@ def test_one_slow_step_does_not_change_what_is_left(clock: Clock) -> None:
     assert pace.left_s == pytest.approx(100.0)
 
 
+def test_what_is_left_starts_anew_with_other_units(clock: Clock) -> None:
+    pace = Pace(began=clock.now)
+    for done in range(1, 11):
+        clock.now += 60.0
+        pace.step(done, 10)
+    for done in range(0, 4000, 1000):
+        clock.now += 1.0
+        pace.step(done, 10_000)
+    assert pace.left_s == pytest.approx(7.0)
+
+
 def test_json_lines_are_the_events(capsys: pytest.CaptureFixture[str]) -> None:
     events = [step(1), {"n": 2, "stage": None, "kind": "state", "state": "done"}]
     shown = JsonLines()

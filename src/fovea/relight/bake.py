@@ -60,7 +60,8 @@ def bake(config: BakeConfig, context: Context) -> dict[str, float]:
     plan = Plan.of(config)
     gaussians = read_gaussians(config.scene).to(torch_device(context.device)).detach()
     scene = scene_box(gaussians)
-    views = read_cameras(config.cameras) if config.cameras else views_around(gaussians)
+    known = config.cameras
+    views = read_cameras(known) if known else views_around(gaussians, VIEWS_AROUND)
     grid = _grid(plan, gaussians, views)
     require_memory(grid, _most_seen(plan, gaussians), where=config.scene)
 
@@ -105,7 +106,7 @@ class Plan:
         )
 
 
-def views_around(gaussians: Gaussians, count: int = VIEWS_AROUND) -> list[Camera]:
+def views_around(gaussians: Gaussians, count: int) -> list[Camera]:
     """Cameras on a sphere around a scene of which no photographs are known."""
     low, high = (np.array(corner) for corner in scene_box(gaussians))
     centre = (low + high) / 2

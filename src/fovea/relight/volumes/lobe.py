@@ -27,6 +27,8 @@ COEFFICIENTS = (DEGREE + 1) ** 2
 SAMPLES = 256
 CLAMPED_COSINE = (1.0, 2 / 3, 1 / 4, 0.0)
 """By band: what a cosine lobe of unit integral leaves of it."""
+OPEN_HALF = (2 * math.pi, math.pi, 0.0, -math.pi / 4)
+"""By band: the coefficients of an open half space, over the basis at its normal."""
 
 
 def frames(axes: Float[Tensor, "N 3"], turns: Float[Tensor, " N"] | None = None) -> Tensor:
@@ -99,9 +101,17 @@ def cosine_visibility(
     Source: Ramamoorthi and Hanrahan, "An efficient representation for irradiance environment maps"
     (2001).
     """
-    bands = [share for band, share in enumerate(CLAMPED_COSINE) for _ in range(2 * band + 1)]
-    kept = (coefficients * basis(normals, DEGREE) * coefficients.new_tensor(bands)).sum(dim=-1)
+    kept = (coefficients * basis(normals, DEGREE) * _by_band(CLAMPED_COSINE, normals)).sum(dim=-1)
     return torch.where((normals == 0).all(dim=-1), torch.zeros_like(kept), kept.clamp(0, 1))
+
+
+def half_space(normals: Float[Tensor, "N 3"]) -> Float[Tensor, "N 16"]:
+    """The coefficients of what a place on an open plane sees: all that its normal looks to."""
+    return basis(normals, DEGREE) * _by_band(OPEN_HALF, normals)
+
+
+def _by_band(shares: tuple[float, ...], like: Tensor) -> Float[Tensor, " 16"]:
+    return like.new_tensor([s for band, s in enumerate(shares) for _ in range(2 * band + 1)])
 
 
 @cache

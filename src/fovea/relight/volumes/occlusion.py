@@ -27,7 +27,13 @@ from torch import Tensor
 
 from fovea.errors import ArtifactError, DataError
 from fovea.relight.volumes.grid import Grid, blended, normalised, trilinear
-from fovea.relight.volumes.lobe import COEFFICIENTS, SAMPLES, cosine_visibility, lobe_visibility
+from fovea.relight.volumes.lobe import (
+    COEFFICIENTS,
+    SAMPLES,
+    cosine_visibility,
+    half_space,
+    lobe_visibility,
+)
 from fovea.scene.gaussians import Gaussians
 
 Mode = Literal["corrected", "reference"]
@@ -36,6 +42,8 @@ AT_ONCE = 1 << 15
 """Points that are asked for together; their samples take some 30 MB."""
 OPAQUE = 0.3
 """Opacity from which a Gaussian counts where a scene is told from another."""
+LEAST_WHOLE = 0.05
+"""An open plane's share of a lobe from which the share of a place is taken relative to it."""
 TOLERANCE = 0.03
 """Share of its size by which a scene's box may differ from that of the scene that was baked."""
 
@@ -105,11 +113,19 @@ class OcclusionVolume:
         axes: Float[Tensor, "*batch 3"],
         roughness: Float[Tensor, "*batch"],
     ) -> Float[Tensor, "*batch"]:
-        """The open share of a GGX lobe about an axis, such as the mirrored view; for highlights."""
+        """The open share of a GGX lobe about an axis, such as the mirrored view; for highlights.
+
+        Sixteen coefficients blur narrow lobes: what an open plane has is 0.81 at its normal. The
+        corrected mode divides by that, so that an open place has 1.
+        """
 
         def ask(points: Tensor, normals: Tensor, axes: Tensor, roughness: Tensor) -> Tensor:
             found = self.coefficients_at(points, normals)
-            return lobe_visibility(found, axes, roughness=roughness)
+            share = lobe_visibility(found, axes, roughness=roughness)
+            if self.mode == "reference":
+                return share
+            whole = lobe_visibility(half_space(normals), axes, roughness=roughness)
+            return (share / whole.clamp(min=LEAST_WHOLE)).clamp(max=1)
 
         flat = [values.reshape(-1, 3) for values in (points, normals, axes)]
         open_share = _in_parts(ask, [*flat, roughness.reshape(-1)], AT_ONCE * 16 // SAMPLES)
@@ -255,8 +271,8 @@ def _in_parts(ask: Any, tensors: list[Tensor], at_once: int) -> Tensor:
 
 
 def _of_numpy(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _of_torch(path: Path) -> dict[str, Any]:

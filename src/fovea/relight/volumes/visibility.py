@@ -86,6 +86,10 @@ class Rays:
 class Cubes:
     """Six rasterised pictures about each place.
 
+    Each Gaussian is drawn on the face in which its centre lies. The published baking draws it on
+    all: one that is near and far off the optical axis, just before the near plane, is blown up by
+    the projection and hides half of the sky.
+
     Attributes:
         gaussians: the scene.
         res: texels along the edge of a face.
@@ -123,12 +127,15 @@ class Cubes:
         if math.isfinite(self.within):
             is_near = (offsets.abs() <= self.within).all(dim=-1)
             kept, offsets = kept[is_near], offsets[is_near]
-        depths, alphas = [], []
+        depths, alphas, is_published = [], [], self.layout == "reference"
         for camera in face_cameras(place, self.res):
             in_camera = offsets @ camera.rotation.T.to(offsets)
-            some = kept[_may_reach(in_camera, kept, self.res, self.near)]
+            if is_published:
+                some = kept[_may_reach(in_camera, kept, self.res, self.near)]
+            else:
+                some = kept[_is_before(in_camera)]
             nothing = some.means.new_zeros(len(some), 0)
-            footprint = "reference" if self.layout == "reference" else "exact"
+            footprint = "reference" if is_published else "exact"
             drawn = rasterize(some, camera, features=nothing, near=self.near, footprint=footprint)
             depths.append(drawn.depth)
             alphas.append(drawn.alpha)
@@ -198,6 +205,12 @@ def hidden_from_all(
         there = shown.cpu()[row.clamp(0, view.height - 1), column.clamp(0, view.width - 1)]
         is_hidden &= ~(is_in & (depth < there))
     return is_hidden.numpy()
+
+
+def _is_before(offsets: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
+    """Which centres lie in a view of 90 degrees, given in its camera."""
+    x, y, z = offsets.unbind(-1)
+    return torch.maximum(x.abs(), y.abs()) <= z
 
 
 def _may_reach(
