@@ -29,10 +29,11 @@
     const column = (0.5 - Math.atan2(y, x) / (2 * Math.PI)) * width - 0.5;
     const row = Math.min(height - 1, Math.max(0, Math.acos(Math.min(1, Math.max(-1, z))) / Math.PI * height - 0.5));
     const left = Math.floor(column), top = Math.floor(row), s = column - left, t = row - top;
-    const a = (left + width) % width, b = (left + 1) % width, below = Math.min(height - 1, top + 1);
-    for (const [rows, columns, part] of [[top, a, (1 - s) * (1 - t)], [top, b, s * (1 - t)], [below, a, (1 - s) * t], [below, b, s * t]]) {
-      const from = 3 * (rows * width + columns);
-      for (let c = 0; c < 3; c++) sum[c] += weight * part * pixels[from + c];
+    const i = 3 * (top * width + (left + width) % width), j = 3 * (top * width + (left + 1) % width);
+    const below = top + 1 < height ? 3 * width : 0;
+    const p = weight * (1 - s) * (1 - t), q = weight * s * (1 - t), r = weight * (1 - s) * t, w = weight * s * t;
+    for (let c = 0; c < 3; c++) {
+      sum[c] += p * pixels[i + c] + q * pixels[j + c] + r * pixels[i + below + c] + w * pixels[j + below + c];
     }
   }
 

@@ -12,6 +12,7 @@
   const STEPS = 8191;
   const ENCODED = Uint8Array.from({ length: STEPS + 1 }, (_, i) => Math.round(255 * toSrgb(i / STEPS)));
   const WHITE = [1, 1, 1];
+  const TABLE = 32;
   const PLAIN = { roughness: 1, metallic: 0, saturation: 1, tint: WHITE };
 
   function unit(value) {
@@ -20,6 +21,39 @@
 
   function encode(linear) {
     return ENCODED[linear > 0 ? (linear < 1 ? (linear * STEPS + 0.5) | 0 : STEPS) : 0];
+  }
+
+  // The split sum's A and B over roughness (rows) and normal.view (columns), at the middles of their 32 steps: the GGX
+  // lobe with height-correlated Smith shadowing, by 128 samples each. Source: B. Karis, "Real shading in Unreal Engine
+  // 4" (2013); E. Heitz, "Understanding the masking-shadowing function" (2014).
+  function splitSum() {
+    const table = new Float32Array(2 * TABLE * TABLE), samples = 128;
+    for (let row = 0; row < TABLE; row++) {
+      const a2 = ((row + 0.5) / TABLE) ** 4;
+      for (let column = 0; column < TABLE; column++) {
+        const nv = (column + 0.5) / TABLE, sine = Math.sqrt(1 - nv * nv), at = 2 * (row * TABLE + column);
+        for (let i = 0; i < samples; i++) {
+          const part = (i + 0.5) / samples, turn = 2 * Math.PI * ((i * 0.6180339887498949) % 1);
+          const nh = Math.sqrt((1 - part) / (1 + (a2 - 1) * part)), vh = Math.sqrt(1 - nh * nh) * Math.cos(turn) * sine + nh * nv;
+          const nl = 2 * vh * nh - nv;
+          if (nl <= 0 || vh <= 0) continue;
+          const shadow = 2 * nl * vh / nh / (nl * Math.sqrt(nv * nv * (1 - a2) + a2) + nv * Math.sqrt(nl * nl * (1 - a2) + a2));
+          const fresnel = (1 - vh) ** 5;
+          table[at] += (1 - fresnel) * shadow / samples;
+          table[at + 1] += fresnel * shadow / samples;
+        }
+      }
+    }
+    return table;
+  }
+
+  // A and B between the table's entries, into out[0..1].
+  function factors(table, cos, rough, out) {
+    const u = Math.min(TABLE - 1, Math.max(0, cos * TABLE - 0.5)), v = Math.min(TABLE - 1, Math.max(0, rough * TABLE - 0.5));
+    const left = Math.min(TABLE - 2, Math.floor(u)), top = Math.min(TABLE - 2, Math.floor(v)), s = u - left, t = v - top;
+    const i = 2 * (top * TABLE + left), j = i + 2 * TABLE;
+    out[0] = (table[i] * (1 - s) + table[i + 2] * s) * (1 - t) + (table[j] * (1 - s) + table[j + 2] * s) * t;
+    out[1] = (table[i + 1] * (1 - s) + table[i + 3] * s) * (1 - t) + (table[j + 1] * (1 - s) + table[j + 3] * s) * t;
   }
 
   class Shader {
@@ -33,6 +67,7 @@
       this.metallic = new Float32Array(count);
       this.received = new Float32Array(3 * count); // sum L_k T_k, with the bounce
       this.bounce = [0, 0, 0];
+      this.table = splitSum();
       this.hasBounce = true;
       this.setMaterial({});
     }
@@ -86,9 +121,9 @@
 
     // Colours of Gaussians `from` to `to` seen from `eye`, as RGBA bytes into `bytes`.
     shade(bytes, eye, from = 0, to = this.count) {
-      const { means, opacities, albedo, metallic, received, roughness, chain, gain, bounce } = this;
+      const { means, opacities, albedo, metallic, received, roughness, chain, gain, bounce, table } = this;
       const { normal, transfer } = this.materials;
-      const m = this.worldToMap, mirrored = [0, 0, 0];
+      const m = this.worldToMap, mirrored = [0, 0, 0], fresnel = [0, 0];
       for (let i = from; i < to; i++) {
         const j = 3 * i, nx = normal[j], ny = normal[j + 1], nz = normal[j + 2];
         let vx = eye[0] - means[j], vy = eye[1] - means[j + 1], vz = eye[2] - means[j + 2];
@@ -99,14 +134,12 @@
         look(chain, m[0] * rx + m[1] * ry + m[2] * rz, m[3] * rx + m[4] * ry + m[5] * rz, m[6] * rx + m[7] * ry + m[8] * rz, rough, mirrored);
         const seen = openness(transfer, 16 * i, nx * rx + ny * ry + nz * rz, rx, ry, rz);
         const shut = 1 - unit(transfer[16 * i] / OPEN);
-        // A fit of the split sum's two factors: B. Karis, "Physically based shading on mobile" (2014).
-        const x = 1 - rough, y = 0.0425 - 0.0275 * rough, a = Math.min(x * x, 2 ** (-9.28 * cos)) * x + y;
-        const scale = -1.04 * a + (1.04 - 0.572 * rough), offset = 1.04 * a + (0.022 * rough - 0.04);
+        factors(table, cos, rough, fresnel);
         for (let c = 0; c < 3; c++) {
           const light = seen * mirrored[c] + (1 - seen) * bounce[c];
           const diffuse = (1 - metal) * albedo[j + c] * (received[j + c] + shut * bounce[c]);
           const f0 = 0.04 * (1 - metal) + metal * albedo[j + c];
-          const sent = diffuse + (f0 * scale + offset) * light;
+          const sent = diffuse + (f0 * fresnel[0] + fresnel[1]) * light;
           bytes[4 * i + c] = encode(gain * sent);
         }
         bytes[4 * i + 3] = (255 * opacities[i] + 0.5) | 0;
