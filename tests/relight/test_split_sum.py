@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,14 @@ def test_the_table_is_kept_on_disk_and_made_again_when_it_is_of_another_shape(
     table._kept.cache_clear()
     assert table.table(8).shape == (8, 8, 2)
     table._kept.cache_clear()
+
+
+def test_several_writers_leave_one_whole_table(tmp_path: Path):
+    path, values = tmp_path / "tables/split_sum.npy", np.random.default_rng(0).random((64, 64, 2))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: table._keep(path, values), range(16)))
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert np.array_equal(np.load(path), values)
 
 
 @pytest.mark.parametrize("roughness", [0.25, 0.5, 0.9])

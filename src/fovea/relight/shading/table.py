@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _kept(size: int) -> Float[Tensor, "size size 2"]:
 
 def _keep(path: Path, values: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.npy")
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.npy")
     np.save(draft, values)
     draft.replace(path)
 
