@@ -42,6 +42,10 @@ STAGES: dict[str, Entry] = {
         "fovea.relight.stages:BAKE",
         "a scene becomes a surface, and places near it learn what they see of the sky",
     ),
+    "relight.export": Entry(
+        "fovea.relight.stages:EXPORT",
+        "a scene with materials for other programs: glTF, HDR, and Gaussians for the page",
+    ),
     "relight.evaluate": Entry(
         "fovea.relight.stages:EVALUATE",
         "a scene is held against photographs and truth: scores, a report, a sheet of pictures",

@@ -182,7 +182,7 @@ class SurfaceConfig(Config):
         192, "voxels along the longest edge of the scene", ge=8, le=2048, tunable=(64, 384)
     )
     truncation: float = setting(
-        4.0, "voxels up to which a view's word about a surface reaches", gt=0
+        8.0, "voxels up to which a view's word about a surface reaches", gt=0
     )
 
 
@@ -237,6 +237,25 @@ class BakeConfig(Config):
     surface: SurfaceConfig = setting(SurfaceConfig(), "the surface")
     checkpoint_s: float = setting(
         20.0, "seconds between two checkpoints", gt=0, in_fingerprint=False, advanced=True
+    )
+
+
+class ExportConfig(Config):
+    """A scene with materials is written for other programs."""
+
+    scene: Path = artifact("gaussians", "the scene, with materials")
+    surface: Path = artifact("mesh", "its surface, `surface.ply` of relight.bake")
+    light: Path | None = artifact("light", "its light, or any other to go with it", optional=True)
+    cameras: Path | None = artifact(
+        "cameras",
+        "where it was photographed from; without, views around it are made",
+        optional=True,
+    )
+    faces: int = setting(20_000, "most triangles of the object", ge=4, le=2_000_000)
+    texture: int = setting(1024, "edge of its textures, in texels", ge=16, le=8192)
+    rays: int = setting(512, "directions in which a place looks for what hides the sky", ge=16)
+    up: Literal["auto", "z", "y"] = setting(
+        "auto", "which way is up in the scene's world; auto sees it from the photographs"
     )
 
 
@@ -368,6 +387,22 @@ BAKE = Stage(
     resumable="checkpoint",
     metrics={"visibility/error": "min"},
     positional=("scene", "cameras"),
+    requires=("relight",),
+)
+
+EXPORT = Stage(
+    name="relight.export",
+    summary="a scene with materials for other programs: glTF, HDR, and Gaussians for the page",
+    config=ExportConfig,
+    implementation="fovea.relight.export:export",
+    outputs={
+        "scene": Output("gaussians", "relightable.ply", "the Gaussians, with shadows for the page"),
+        "object": Output("mesh", "object.glb", "a textured mesh, glTF 2.0"),
+        "light": Output("light", "light.hdr", "the light, turned to fit the object", optional=True),
+        "light_exr": Output("light", "light.exr", "the same as OpenEXR", optional=True),
+    },
+    metrics={"object/seen": "max"},
+    positional=("scene", "surface", "light"),
     requires=("relight",),
 )
 

@@ -1,0 +1,1 @@
+"""A scene as an object for other programs: fewer triangles, textures, a glTF file."""
