@@ -35,6 +35,9 @@ class Entry(NamedTuple):
 
 
 STAGES: dict[str, Entry] = {
+    "relight.poses": Entry(
+        "fovea.relight.stages:POSES", "a folder of photographs or a video gets camera poses"
+    ),
     "relight.fit": Entry(
         "fovea.relight.stages:FIT", "photographs with poses become 3D Gaussians with normals"
     ),

@@ -78,8 +78,20 @@ class LossConfig(Config):
         5.0, "smoothness of the normals where the photograph is smooth", ge=0
     )
     normal_from: float = setting(
-        0.5, "part of the iterations after which normals are learnt", ge=0, le=1
+        0.35, "part of the iterations after which normals are learnt", ge=0, le=1
     )
+    axes: float = setting(
+        0.05,
+        "shortest axes of the Gaussians against the normals of the depth map; moves the geometry;"
+        " like the next two in mode=corrected only, and from normal_from on",
+        ge=0,
+        tunable=(0.01, 0.2),
+        log=True,
+    )
+    spread: float = setting(
+        18.0, "variance of the depths that a pixel sees, in squared scene radii", ge=0
+    )
+    thickness: float = setting(4.3, "smallest scale of the Gaussians, in scene radii", ge=0)
     opacity: float = setting(0.0, "mean opacity, so that idle Gaussians fade", ge=0)
     scale: float = setting(0.0, "mean scale relative to the scene's radius", ge=0)
 
@@ -106,6 +118,41 @@ class DensifyConfig(Config):
         0.1, "part of the iterations between two opacity resets; 0 never resets", ge=0, le=1
     )
     most: int = setting(60_000, "most Gaussians; those with the largest gradients go first", ge=10)
+
+
+class PosesConfig(Config):
+    """Photographs without poses, or a video, become a capture with poses."""
+
+    photographs: Path = artifact("photographs", "a folder of photographs, or a video")
+    pattern: str = setting(
+        "**/*", "which files of the folder are photographs; ** stands for any folders", min_length=1
+    )
+    frames: int = setting(
+        80, "photographs taken from a video: the sharpest of as many equal parts", ge=3
+    )
+    lens: Literal[
+        "SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"
+    ] = setting("SIMPLE_RADIAL", "COLMAP's camera model; OPENCV_FISHEYE for action cameras")
+    camera: Literal["auto", "one", "each"] = setting(
+        "auto",
+        "whose focal length is the same: photographs of one size and EXIF camera, all, or none",
+    )
+    matching: Literal["auto", "exhaustive", "sequential"] = setting(
+        "auto",
+        "each photograph with each, or with those that follow it; auto is sequential for videos and"
+        " for more than 150 photographs",
+    )
+    overlap: int = setting(10, "how many that follow, where matching is sequential", ge=1)
+    longest_px: int = setting(
+        1600, "features are looked for in photographs shrunk to this longer side", ge=64
+    )
+    features: int = setting(4096, "features of a photograph, at most", ge=64)
+    least: float = setting(
+        0.5, "share of the photographs that must get a pose, or else it is an error", ge=0, le=1
+    )
+    upright: bool = setting(
+        True, "turn the scene so that z is up, with its middle at 0 and the cameras 4 units away"
+    )
 
 
 class FitConfig(CaptureConfig):
@@ -352,6 +399,22 @@ class FilmConfig(LitConfig):
     )
     point: PointConfig = setting(PointConfig(), "a point light in place of an environment")
 
+
+POSES = Stage(
+    name="relight.poses",
+    summary="a folder of photographs or a video gets camera poses",
+    config=PosesConfig,
+    implementation="fovea.relight.poses:poses",
+    outputs={
+        "capture": Output("capture", "capture", "the photographs made straight, with their poses"),
+        "scores": Output("scores", "scores.json", "what was found, and which photographs were not"),
+        "picture": Output("file", "cameras.png", "where the photographs were taken from"),
+    },
+    resumable="items",
+    metrics={"poses/registered": "max", "poses/points": "max", "poses/reprojection_px": "min"},
+    positional=("photographs",),
+    requires=("relight",),
+)
 
 FIT = Stage(
     name="relight.fit",

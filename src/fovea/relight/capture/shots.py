@@ -22,7 +22,8 @@ SHARPNESS_PX = 640
 """Sharpness is measured on frames shrunk to this width: noise of the sensor is not sharpness."""
 FEWEST = 3
 
-Watch = Callable[[int], None]
+Watch = Callable[[int, int], None]
+"""Told how many of how many are done; it may raise to stop."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def find_shots(folder: Path, pattern: str) -> list[Shot]:
         inner = path.relative_to(folder)
         name = re.sub(r"[^\w-]+", "_", path.stem)
         if name in shots or sum(other.stem == path.stem for other in paths) > 1:
-            name = re.sub(r"[^\w-]+", "_", inner.as_posix())
+            name = re.sub(r"[^\w-]+", "_", inner.with_suffix("").as_posix())
         near = [masks / f"{path.name}.png", masks / f"{path.stem}.png"]
         shots[name] = Shot(name, path, next((mask for mask in near if mask.is_file()), None))
     return list(shots.values())
@@ -98,7 +99,7 @@ def frames_of_video(path: Path, count: int, folder: Path, watch: Watch) -> list[
         sharpness = []
         for number, frame in enumerate(each_frame(path)):
             sharpness.append(_sharpness(frame))
-            watch(number + 1)
+            watch(number + 1, 2 * number + 2)
         if len(sharpness) < FEWEST:
             raise DataError(
                 f"poses need at least {FEWEST} frames, and {path} has {len(sharpness)}. Film for"
@@ -110,7 +111,7 @@ def frames_of_video(path: Path, count: int, folder: Path, watch: Watch) -> list[
         for number, frame in enumerate(each_frame(path)):
             if number in chosen:
                 write_image(draft / f"frame_{number:06d}.png", frame.astype(np.float32) / 255)
-                watch(len(sharpness) + number + 1)
+            watch(len(sharpness) + number + 1, 2 * len(sharpness))
         publish(draft, folder)
     return [Shot(frame.stem, frame) for frame in sorted(folder.glob("frame_*.png"))]
 
