@@ -18,6 +18,7 @@ from torch.nn import functional
 from fovea.relight import losses
 from fovea.relight.cameras import write_cameras
 from fovea.relight.capture import Capture, Photograph, load, read_capture
+from fovea.relight.coupling import CHANNELS, carried, coupling_loss
 from fovea.relight.densify import Statistics, densify, reset_opacities
 from fovea.relight.materials import Parameters, activate, initial_parameters
 from fovea.relight.normals import depth_to_normals
@@ -71,11 +72,22 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
 
         gaussians = activate(loop.parameters, degree=degree)
         with_normals = step > plan.normals_from
-        raster, normals = _draw(gaussians, photograph, background, config, with_normals)
-        target = photograph.over(background)
+        is_coupled = with_normals and config.mode == "corrected"
+        drawn = _draw(gaussians, photograph, background, config, with_normals, is_coupled)
+        raster, target = drawn.raster, photograph.over(background)
         loss = losses.photometric(raster.features[..., :3], target, ssim_share=config.loss.ssim)
-        if normals is not None:
-            loss = loss + _normal_loss(raster, normals, target, photograph, config)
+        if drawn.normals is not None:
+            loss = loss + _normal_loss(raster, drawn.normals, target, photograph, config)
+        if drawn.coupled is not None:
+            loss = loss + coupling_loss(
+                drawn.coupled,
+                raster.alpha,
+                raster.depth,
+                gaussians,
+                photograph.camera,
+                config.loss,
+                extent=extent,
+            )
         if config.loss.opacity:
             loss = loss + config.loss.opacity * gaussians.opacities.mean()
         if config.loss.scale:
@@ -265,35 +277,51 @@ def load_photographs(
     return loaded["train"], loaded["test"]
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    raster: Raster
+    """Its first three features are the colours."""
+    normals: Tensor | None
+    """Blended, [h, w, 3], where they are learnt."""
+    coupled: Tensor | None
+    """What `carried` gives, blended, where it moves the geometry."""
+
+
 def _draw(
     gaussians: Gaussians,
     photograph: Photograph,
     background: Tensor,
     config: FitConfig,
     with_normals: bool,
-) -> tuple[Raster, Tensor | None]:
-    """Render, and give the blended normals where they are learnt."""
-    footprint = "reference" if config.mode == "reference" else "exact"
-    moves_geometry = with_normals and config.normal_grad == "geometry"
-    normals = gaussians.extras["normal"]
+    is_coupled: bool,
+) -> _Drawn:
+    """Render, with all that the losses of this step look at."""
     camera = photograph.camera
-    features = None
-    if moves_geometry:
-        features = torch.cat([gaussians.colors(camera.position), normals], dim=1)
-        background = torch.cat([background, background.new_zeros(3)])
+    learnt = gaussians.extras["normal"]
+    moves_geometry = with_normals and config.normal_grad == "geometry"
+    features = [gaussians.colors(camera.position)] if is_coupled or moves_geometry else []
+    features += [learnt] if moves_geometry else []
+    features += [carried(gaussians, camera)] if is_coupled else []
+    blended = torch.cat(features, dim=1) if features else None
+    behind = background.to(gaussians.means)
+    if blended is not None:
+        behind = torch.cat([behind, behind.new_zeros(blended.shape[1] - 3)])
     raster = rasterize(
         gaussians,
         camera,
-        features=features,
-        passengers=normals if with_normals and not moves_geometry else None,
-        background=background.to(gaussians.means),
-        footprint=footprint,
-        depth_gradient=moves_geometry,
+        features=blended,
+        passengers=learnt if with_normals and not moves_geometry else None,
+        background=behind,
+        footprint="reference" if config.mode == "reference" else "exact",
+        depth_gradient=moves_geometry or is_coupled,
     )
     raster.means2d.retain_grad()
-    if not with_normals:
-        return raster, None
-    return raster, raster.features[..., 3:] if moves_geometry else raster.passengers
+    normals = raster.features[..., 3:6] if moves_geometry else raster.passengers
+    return _Drawn(
+        raster,
+        normals if with_normals else None,
+        raster.features[..., -CHANNELS:] if is_coupled else None,
+    )
 
 
 def _normal_loss(
