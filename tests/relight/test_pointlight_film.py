@@ -17,6 +17,7 @@ from fovea.relight.surface.mesh import Mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
+from fovea.scene.rasterize import rasterize
 
 
 def ring(count: int) -> list[Camera]:
@@ -89,14 +90,37 @@ def test_rays_find_what_stands_between_a_point_and_the_light():
     tracer = Tracer(Mesh.from_triangles(floor + lid, faces))
     camera = Camera.look_at((0, -9, 3), (0, 0, 0), fov_x=0.8, height=1, width=5)
     # The last stands inside the lid, as the depth of a shiny thing may; its surface is lit.
-    seen = torch.tensor([[[0.0, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [0, 0, 1.0], [0, 0, 0.9]]])
-    buffer = SimpleNamespace(
-        points=seen,
-        normals=torch.tensor([0.0, 0, 1]).expand(seen.shape),
-        alpha=torch.ones(1, 5),
-    )
-    found = traced_shadow(tracer, camera, buffer, torch.tensor([0.0, 0, 2]))
-    assert found.tolist() == [[True, True, False, False, False]]
+    seen = torch.tensor([[0.0, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [0, 0, 1.0], [0, 0, 0.9]])
+    normals = torch.tensor([0.0, 0, 1]).expand(seen.shape)
+    found = traced_shadow(tracer, camera, seen, normals, torch.tensor([0.0, 0, 2]))
+    assert found.tolist() == [True, True, False, False, False]
+
+
+def test_a_film_is_black_where_nothing_is_though_the_light_stands_in_the_camera(monkeypatch):
+    def buffer(studio: Studio, camera: Camera) -> SimpleNamespace:
+        raster = rasterize(studio.gaussians, camera)
+        away = camera.directions(unit=False).float()
+        shape = raster.alpha.shape
+        return SimpleNamespace(
+            points=camera.position.float() + raster.depth[..., None] * away,
+            normals=-torch.nn.functional.normalize(away, dim=-1),
+            view=-torch.nn.functional.normalize(away, dim=-1),
+            albedo=torch.full((*shape, 3), 0.5),
+            roughness=torch.full((*shape, 1), 0.5),
+            metallic=torch.zeros(*shape, 1),
+            alpha=raster.alpha,
+        )
+
+    monkeypatch.setattr(Studio, "buffer", buffer)
+    pictures = {}
+    for falloff in (2.0, 3.0):
+        point = {"motion": "light_move", "cube_px": 16, "intensity": 10, "falloff": falloff}
+        config = FilmConfig(scene=Path("x"), point=point)
+        shot = PointFilm(studio_of(config), config, ring(5), 4)
+        pictures[falloff] = shot.picture(0, shot.cameras[0])
+    assert pictures[2.0].isfinite().all()
+    assert pictures[2.0][0, 0].max() == 0
+    assert pictures[2.0][4, 4].min() > pictures[3.0][4, 4].max() > 0, "3 units away it fades more"
 
 
 def studio_of(config: FilmConfig) -> Studio:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.light import cubemap
-from fovea.relight.relighting import Studio, displayed
+from fovea.relight.relighting import THIN, Studio, displayed
 from fovea.relight.scores import backdrop
 from fovea.relight.shading import points
 from fovea.relight.stages import FilmConfig
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fovea.relight.surface.rays import Tracer
 
 Motion = Literal["shadow_map", "light_move"]
+Points = Float[Tensor, "n 3"]
 
 PUBLISHED_BIAS = {"shadow_map": 0.3, "light_move": 0.2}
 """World units by which a point may lie behind the depth of the cube and still be lit."""
@@ -83,22 +84,33 @@ class PointFilm:
         if self._seen is None or self._seen[0] is not camera:
             self._seen = camera, self.studio.buffer(camera)
         buffer = self._seen[1]
-        at = self.lights[number].to(buffer.points)
+        light = self.lights[number].to(buffer.points)
+        linear = torch.zeros_like(buffer.albedo)
+        # Where nothing is seen there is no point to shade.
+        is_seen = buffer.alpha > THIN
+        linear[is_seen] = self._shaded(buffer, camera, light, is_seen)
+        return displayed(linear * buffer.alpha[..., None], buffer.alpha, self.behind)
+
+    def _shaded(
+        self, buffer: GBuffer, camera: Camera, light: Float[Tensor, " 3"], is_seen: Tensor
+    ) -> Float[Tensor, "n 3"]:
+        """The linear radiance of the pixels that see something."""
+        at, normals = buffer.points[is_seen], buffer.normals[is_seen]
+        shadow = self._shadow(camera, at, normals, light)
         shaded = points.shade_point(
-            points.PointLight(at, self.point.intensity),
-            points=buffer.points,
-            normals=buffer.normals,
-            view=buffer.view,
-            albedo=buffer.albedo,
-            roughness=buffer.roughness,
-            metallic=buffer.metallic,
-            shadow=self._shadow(camera, buffer, at),
+            points.PointLight(light, self.point.intensity),
+            points=at,
+            normals=normals,
+            view=buffer.view[is_seen],
+            albedo=buffer.albedo[is_seen],
+            roughness=buffer.roughness[is_seen],
+            metallic=buffer.metallic[is_seen],
+            shadow=None if shadow is None else shadow[:, None],
             shadow_strength=1 - self._left(),
             mode=self.studio.config.mode,
         )
-        distance = (buffer.points - at).norm(dim=-1, keepdim=True)
-        shaded = shaded * distance ** (2 - self.point.falloff)
-        return displayed(shaded * buffer.alpha[..., None], buffer.alpha, self.behind)
+        distance = (at - light).norm(dim=-1, keepdim=True)
+        return shaded * distance ** (2 - self.point.falloff)
 
     def _left(self) -> float:
         """The share of the light that a shadow leaves."""
@@ -107,21 +119,17 @@ class PointFilm:
         return PUBLISHED_SHADOWED[self.motion] if self.studio.config.mode == "reference" else 0.0
 
     def _shadow(
-        self, camera: Camera, buffer: GBuffer, light: Float[Tensor, " 3"]
-    ) -> Bool[Tensor, "h w 1"] | None:
+        self, camera: Camera, at: Points, normals: Points, light: Float[Tensor, " 3"]
+    ) -> Bool[Tensor, " n"] | None:
         """Where the light is hidden."""
         if self.method == "off":
             return None
-        if self.method == "rays":
-            assert self.studio.tracer is not None, "rays are chosen where there is a surface"
-            found = traced_shadow(self.studio.tracer, camera, buffer, light)
-        else:
-            found = self._cube_shadow(buffer.points, light)
-        return found[..., None]
+        if self.method == "cube":
+            return self._cube_shadow(at, light)
+        assert self.studio.tracer is not None, "rays are chosen where there is a surface"
+        return traced_shadow(self.studio.tracer, camera, at, normals, light)
 
-    def _cube_shadow(
-        self, at: Float[Tensor, "h w 3"], light: Float[Tensor, " 3"]
-    ) -> Bool[Tensor, "h w"]:
+    def _cube_shadow(self, at: Points, light: Float[Tensor, " 3"]) -> Bool[Tensor, " n"]:
         mode = self.studio.config.mode
         if self._cube is None or not torch.equal(self._cube[0], light):
             depths = depth_cube(
@@ -184,27 +192,27 @@ def depth_cube(
 
 
 def traced_shadow(
-    tracer: Tracer, camera: Camera, buffer: GBuffer, light: Float[Tensor, " 3"]
-) -> Bool[Tensor, "h w"]:
-    """Whether the surface stands between what each pixel sees and the light.
+    tracer: Tracer, camera: Camera, seen: Points, normals: Points, light: Float[Tensor, " 3"]
+) -> Bool[Tensor, " n"]:
+    """Whether the surface stands between what a camera's pixels see and the light.
 
-    Where the camera's ray meets the surface near the pixel's point, the shadow is that of the place
+    Where the camera's ray meets the surface near a pixel's point, the shadow is that of the place
     where it does: depths of shiny things lie behind their surface, which would shadow them.
     """
     low, high = tracer.mesh.bounds
     extent = float(np.linalg.norm(high - low))
     eye = camera.position.cpu().float().numpy()
-    away = buffer.points.cpu().numpy().reshape(-1, 3) - eye
+    away = seen.cpu().numpy() - eye
     reach = np.linalg.norm(away, axis=1)
     along = away / np.maximum(reach, 1e-9)[:, None]
     hits = tracer.hit(np.broadcast_to(eye, along.shape), along)
     is_near = np.abs(np.where(hits.found, hits.distance, np.inf) - reach) < SNAP * extent
     at = eye + along * np.where(is_near, hits.distance, reach)[:, None]
-    starts = at + LIFT * extent * buffer.normals.cpu().numpy().reshape(-1, 3)
+    starts = at + LIFT * extent * normals.cpu().numpy()
     toward = light.cpu().numpy() - starts
     distance = np.linalg.norm(toward, axis=1)
-    found = tracer.occluded(starts, toward / distance[:, None], far=distance)
-    return torch.from_numpy(found).to(light.device).reshape(buffer.alpha.shape)
+    found = tracer.occluded(starts, toward / np.maximum(distance, 1e-9)[:, None], far=distance)
+    return torch.from_numpy(found).to(light.device)
 
 
 def _keys(config: FilmConfig, views: Sequence[Camera]) -> list[Camera]:
