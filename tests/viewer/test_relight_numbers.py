@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 READERS = """
     const decoded = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const floats = (text) => new Float32Array(decoded(text).buffer);"""
-UPS = [((0.0, 0.0, 1.0), 0.0), ((0.0, 0.0, 1.0), 70.0), ((0.3, -0.9, 0.2), -130.0)]
-UPS += [((0.0, -1.0, 0.0), 25.0), ((0.0, 0.0, -1.0), 40.0)]
+UPS = [("z", 0.0), ("z", 70.0), ((0.3, -0.9, 0.2), -130.0), ((0.0, -1.0, 0.0), 25.0)]
+UPS += [((0.0, 0.0, -1.0), 40.0), ("y", 30.0)]
 
 
 def ask(sight, code: str, argument: object) -> object:

@@ -25,7 +25,7 @@ def test_a_run_without_materials_offers_no_relighting_and_one_with_them_names_it
     assert describe(run_folder)["relight"] is None
     relight = describe(relit_run)["relight"]
     assert relight["scene"].endswith("/relightable.ply")
-    assert relight["up"] == [0, 0, 1]
+    assert relight["up"] == "z"
     assert [(light["name"], light["is_fitted"]) for light in relight["lights"]] == [
         ("fit", True),
         ("dusk", False),
@@ -37,10 +37,24 @@ def test_a_run_without_materials_offers_no_relighting_and_one_with_them_names_it
     assert locate(relit_run, "lights/../../run") is None
 
 
+def test_lights_are_those_named_in_settings_and_not_what_an_export_turned(relit_run, tmp_path):
+    for name in ("own", "other"):
+        write_radiance(tmp_path / f"maps/{name}.hdr", np.ones((2, 4, 3), np.float32))
+    config = relit_run / "stages/fit-12345678/config.yaml"
+    fitted = relit_run / "stages/fit-12345678/out/light.hdr"
+    config.write_text(f"lights: {tmp_path / 'maps'}\nlight: {fitted}\n")
+    names = [light["name"] for light in describe(relit_run)["relight"]["lights"]]
+    assert names == ["fit", "other", "own"]
+    about = relit_run / "run.json"
+    about.write_text(about.read_text().replace('"relight.fit"', '"relight.export"'))
+    names = [light["name"] for light in describe(relit_run)["relight"]["lights"]]
+    assert names == ["other", "own", "light"]
+
+
 def test_a_lone_scene_with_materials_can_be_relit_and_gives_no_lights_away(ball, tmp_path):
     write_ply(tmp_path / "ball.ply", ball[:4])
     relight = describe(tmp_path / "ball.ply")["relight"]
-    assert relight == {"scene": "files/ball.ply", "lights": [], "up": (0.0, -1.0, 0.0)}
+    assert relight == {"scene": "files/ball.ply", "lights": [], "up": [0.0, -1.0, 0.0]}
     assert locate(tmp_path / "ball.ply", "lights/dusk") is None
 
 

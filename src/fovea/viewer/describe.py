@@ -51,7 +51,7 @@ def describe(path: Path) -> Json:
         page = _nothing(path.name) | {"kind": "scene", "scenes": [_scene(path.parent, path)]}
         address = relighting.best_scene({_address(path.parent, path): path})
         if address:
-            page["relight"] = {"scene": address, "lights": [], "up": NO_CAMERAS_UP}
+            page["relight"] = {"scene": address, "lights": [], "up": list(NO_CAMERAS_UP)}
         return page
     found = (
         "is a folder without run.json"
@@ -293,7 +293,7 @@ def _relight(page: Json, folder: Path, stages: list[StageState]) -> Json | None:
         for name, (_, is_fitted) in _lights(folder, stages).items()
     ]
     up = page["cameras"]["up"] if page["cameras"] else NO_CAMERAS_UP
-    return {"scene": address, "lights": lights, "up": up}
+    return {"scene": address, "lights": lights, "up": relighting.level_up(up)}
 
 
 def _lights(folder: Path, stages: list[StageState]) -> dict[str, tuple[Path, bool]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,9 @@ TRANSFER = "transfer_15"
 
 LIGHTS = (".hdr", ".exr")
 ENVIRONMENTS = ("envmaps", "Environment_Maps/high_res_envmaps_1k", "Environment_Maps")
+LEVEL = 0.9
+"""Cosine between up and an axis from which on that axis is meant, as in `relight.film`."""
+
 LONGEST_HEADER = 65536
 HEAD = struct.Struct("<4sIII16f")
 EXPORTED_LIGHT_PX = 256
@@ -55,24 +58,30 @@ def lights(
     """The lights of a run by name, and whether each was fitted by it; fitted ones first.
 
     They are the outputs of kind `light`, the maps named in the stages' settings, and the maps that
-    lie beside the photographs.
+    lie beside the photographs. What an export wrote is left out: it is turned for other programs.
     """
     found: dict[str, tuple[Path, bool]] = {}
-    digests = set[str]()
     for item in stages:
+        if item.use == "relight.export":
+            continue
         for output in item.outputs.values():
             path = folder / output["path"]
-            is_copy = bool(output.get("sha256")) and output["sha256"] in digests
-            if output["kind"] == "light" and path.is_file() and not is_copy:
+            if output["kind"] == "light" and path.is_file():
                 found[item.key] = (path, True)
-                digests.add(output.get("sha256", ""))
-    for path in _named(configs):
-        if path.is_file() and path.suffix.lower() in LIGHTS:
+    fitted = {path.resolve() for path, _ in found.values()}
+    for path in _maps(configs):
+        if path.resolve() not in fitted:
             found.setdefault(path.stem, (path, False))
-        elif path.is_dir():
-            for beside in _environments(path):
-                found.setdefault(beside.stem, (beside, False))
     return found
+
+
+def _maps(settings: Any) -> Iterator[Path]:
+    """The maps that settings name: files, folders of maps, captures with maps beside them."""
+    for path in _named(settings):
+        if path.is_dir():
+            yield from _inside(path) or _environments(path)
+        elif path.is_file() and path.suffix.lower() in LIGHTS:
+            yield path
 
 
 def _named(value: Any) -> Iterator[Path]:
@@ -87,12 +96,21 @@ def _named(value: Any) -> Iterator[Path]:
             yield from _named(part)
 
 
+def _inside(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in LIGHTS]
+
+
 def _environments(capture: Path) -> list[Path]:
     for folder in (capture, *capture.parents[:2]):
         for name in ENVIRONMENTS:
-            if (folder / name).is_dir():
-                return [p for p in sorted((folder / name).iterdir()) if p.suffix.lower() in LIGHTS]
+            if (folder / name).is_dir() and (maps := _inside(folder / name)):
+                return maps
     return []
+
+
+def level_up(up: Sequence[float]) -> str | list[float]:
+    """Up as the films of the relight room take it: an axis where it is one, else a direction."""
+    return "z" if up[2] > LEVEL else "y" if up[1] > LEVEL else list(up)
 
 
 def pack(gaussians: Gaussians) -> bytes:

@@ -139,14 +139,20 @@
     return coefficients;
   }
 
-  // From the world to the frame of a map, row by row: the least rotation that takes `up` to +z, then the light turned by
-  // `yaw` about it (radians, counterclockwise seen from above).
+  // From the world to the frame of a map, row by row, with the light turned by `yaw` about up (radians, counterclockwise
+  // seen from above). `up` is "z"; "y", where the map's centre is at -z; or a direction, which the least rotation takes
+  // to +z. So do the films: relight/light/environment.py.
   function worldToMap(up, yaw) {
+    const [a, b, z] = up === "y" ? [[0, 0, -1], [-1, 0, 0], [0, 1, 0]] : leastRotation(up === "z" ? [0, 0, 1] : up);
+    const c = Math.cos(yaw), s = Math.sin(yaw);
+    return [...a.map((value, i) => c * value + s * b[i]), ...b.map((value, i) => c * value - s * a[i]), ...z];
+  }
+
+  function leastRotation(up) {
     const length = Math.hypot(...up);
-    const [x, y, z] = up.map((value) => value / length);
-    const k = 1 / (1 + z), c = Math.cos(yaw), s = Math.sin(yaw);
-    const [a, b] = z < -1 + 1e-9 ? [[1, 0, 0], [0, -1, 0]] : [[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y]];
-    return [...a.map((value, i) => c * value + s * b[i]), ...b.map((value, i) => c * value - s * a[i]), x, y, z];
+    const [x, y, z] = up.map((value) => value / length), k = 1 / (1 + z);
+    if (z < -1 + 1e-9) return [[1, 0, 0], [0, -1, 0], [0, 0, -1]];
+    return [[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]];
   }
 
   const toLinear = (srgb) => (srgb <= 0.04045 ? srgb / 12.92 : ((srgb + 0.055) / 1.055) ** 2.4);

@@ -20,7 +20,6 @@
       this.choices = [];
       this.shown = "relit";
       this.set = { ...START };
-      this.measured = {};
       this.listen();
     }
 
@@ -243,16 +242,15 @@
         this.eye = eye.clone();
       }
       if (!this.left) return false;
-      if (isChanged) this.place = 0;
-      const budget = isChanged ? BUDGET_MS.changed : BUDGET_MS.moved;
+      if (isChanged) Object.assign(this, { place: 0, budget: BUDGET_MS.changed });
       do {
         const end = Math.min(shader.count, this.place + Math.min(SLICE, this.left));
         shader.shade(this.bytes, this.eye.toArray(), this.place, end);
         this.left -= end - this.place;
         this.place = end % shader.count;
-      } while (this.left && performance.now() - began < budget);
+      } while (this.left && performance.now() - began < this.budget);
       view.recolor(true);
-      if (isChanged) this.measured = { ms: performance.now() - began, left: this.left };
+      if (!this.left) this.budget = BUDGET_MS.moved;
       return this.left > 0;
     }
   }
