@@ -17,7 +17,14 @@ from torch.nn import functional
 
 from fovea.relight import losses
 from fovea.relight.cameras import write_cameras
-from fovea.relight.capture import Capture, Photograph, load, read_capture
+from fovea.relight.capture import (
+    Capture,
+    Photograph,
+    load,
+    read_capture,
+    refuse_another_capture,
+    refuse_if_too_large,
+)
 from fovea.relight.coupling import CHANNELS, carried, coupling_loss
 from fovea.relight.densify import Statistics, densify, reset_opacities
 from fovea.relight.materials import Parameters, activate, initial_parameters
@@ -57,7 +64,7 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
     is_cut_out = any(photograph.is_cut_out for photograph in train)
     plan = Plan.of(config, is_cut_out=is_cut_out)
     extent = capture.radius
-    loop = _resumed(config, context, extent, device) or _started(
+    loop = _resumed(config, capture, context, device) or _started(
         config, capture, train, context, device
     )
     train, test = ([view.to(device) for view in views] for views in (train, test))
@@ -181,6 +188,8 @@ class Loop:
     step: int = 0
     queue: list[int] = field(default_factory=list)
     """Training views still to be seen in this round."""
+    capture: str = ""
+    """The identity of the capture that is fitted; a checkpoint is for no other."""
 
     def next_view(self, count: int) -> int:
         """A training view: each once a round, in random order."""
@@ -192,6 +201,7 @@ class Loop:
         """Write all of it into a checkpoint's folder."""
         state: State = {
             "step": self.step,
+            "capture": self.capture,
             "queue": self.queue,
             "parameters": {name: v.detach() for name, v in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -224,18 +234,20 @@ def _started(
         adam(parameters, config.rates, extent=capture.radius),
         Statistics.zeros(len(points), device),
         _generators(context),
+        capture=capture.identity,
     )
 
 
 def _resumed(
-    config: FitConfig, context: Context, extent: float, device: torch.device
+    config: FitConfig, capture: Capture, context: Context, device: torch.device
 ) -> Loop | None:
     found = context.checkpoints.latest()
     if found is None:
         return None
     step, folder = found
     state = load_state(folder, device=device)
-    optimizer = adam(state["parameters"], config.rates, extent=extent)
+    refuse_another_capture(state["capture"], capture, where=folder)
+    optimizer = adam(state["parameters"], config.rates, extent=capture.radius)
     optimizer.load_state_dict(state["optimizer"])
     loop = Loop(
         state["parameters"],
@@ -244,6 +256,7 @@ def _resumed(
         _generators(context),
         step,
         state["queue"],
+        capture.identity,
     )
     restore_random_state(state["random"], loop.generators)
     context.resumed(step)
@@ -255,6 +268,7 @@ def load_photographs(
 ) -> tuple[list[Photograph], list[Photograph]]:
     """Decode the training and the test photographs, and say what was found."""
     views = {split: capture.split(split) for split in ("train", "test")}
+    context.note(refuse_if_too_large(capture.views, config.resolution))
     loaded: dict[str, list[Photograph]] = {"train": [], "test": []}
     total = sum(map(len, views.values()))
     for split, each in views.items():

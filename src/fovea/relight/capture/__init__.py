@@ -5,15 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from fovea.errors import ArtifactError, DataError
+from fovea.errors import ArtifactError
 from fovea.relight.capture import colmap, transforms
-from fovea.relight.capture.photographs import Photograph, load, scaled_size
+from fovea.relight.capture.checks import (
+    refuse_another_capture,
+    refuse_useless,
+    require_masks,
+)
+from fovea.relight.capture.photographs import (
+    Photograph,
+    load,
+    refuse_if_too_large,
+    scaled_size,
+)
 from fovea.relight.capture.truth import environments_of
 from fovea.relight.capture.views import Capture, View
 
-__all__ = ["Capture", "Photograph", "View", "load", "read_capture", "scaled_size"]
+__all__ = [
+    "Capture", "Photograph", "View", "load", "read_capture", "refuse_another_capture",
+    "refuse_if_too_large", "require_masks", "scaled_size",
+]  # fmt: skip
 
 
 def read_capture(path: Path, *, images: str = "images", hold_out: int = 8) -> Capture:
@@ -30,7 +41,7 @@ def read_capture(path: Path, *, images: str = "images", hold_out: int = 8) -> Ca
         DataError: the poses or photographs in it cannot be used.
     """
     capture = _read(path, images=images, hold_out=hold_out)
-    _check(capture, path)
+    refuse_useless(capture, path)
     return replace(capture, environments=environments_of(capture.folder))
 
 
@@ -52,29 +63,6 @@ def _read(path: Path, *, images: str, hold_out: int) -> Capture:
     raise ArtifactError(
         f"{path} is neither COLMAP (no sparse/0), nor NeRF-synthetic (no transforms_train.json),"
         " nor instant-ngp (no transforms.json), nor TensoIR (no train_000/metadata.json)."
-        f" Found: {shown or 'nothing'}. Photographs without poses need COLMAP first."
+        f" Found: {shown or 'nothing'}. Photographs without poses get them by:"
+        f" fovea relight poses {path}"
     )
-
-
-def _check(capture: Capture, path: Path) -> None:
-    if not capture.views:
-        named = (
-            f"names {len(capture.absent)}, the first {capture.absent[0]}"
-            if capture.absent
-            else ("names none")
-        )
-        raise DataError(
-            f"{path} holds no photograph to fit: its pose file {named}. Put them where it says."
-        )
-    train = capture.split("train")
-    if len(train) < 2:
-        raise DataError(
-            f"a fit needs at least 2 training views, and {path} has {len(train)} of"
-            f" {len(capture.views)}. Hold out fewer: hold_out=0."
-        )
-    if np.ptp(capture.positions, axis=0).max() < 1e-9:
-        raise DataError(
-            f"all {len(train)} training cameras of {path} stand at one point"
-            f" {np.round(capture.positions[0], 3).tolist()}: depth cannot be seen from there. Are"
-            " the translations of the poses missing?"
-        )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.cloud import Cloud, read_cloud
 from fovea.relight.capture.lens import (
     LENSES,
     NAMES,
@@ -203,8 +204,14 @@ def _pose(name: str, lens: int, numbers: list[float]) -> _Pose:
     return _Pose(name, lens, (qw, qx, qy, qz), (x, y, z))
 
 
-def _points(model: Path) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
-    """Positions and colours in 0..1, or nothing where the model has no points."""
+def _points(model: Path) -> Cloud:
+    """Positions and colours in 0..1, or nothing where the model has no points.
+
+    A `points3D.ply` beside them, as GS-IR leaves one, comes first.
+    """
+    points, colors = read_cloud(model / "points3D.ply")
+    if points is not None:
+        return points, colors
     if not any((model / f"points3D{suffix}").is_file() for suffix in (".bin", ".txt")):
         return None, None
     rows = np.array(_table(model, "points3D", _points_from_binary, _points_from_text))

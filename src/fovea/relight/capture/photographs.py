@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -14,11 +16,19 @@ from torch import Tensor
 from fovea.errors import DataError
 from fovea.relight.capture.views import View
 from fovea.scene.camera import Camera
+from fovea.scene.color import linear_to_srgb
 from fovea.scene.distortion import undistort
 from fovea.scene.image import image_size, read_image, resize, to_uint8
+from fovea.scene.radiance import read_radiance
 
+LINEAR = (".exr", ".hdr")
+"""Photographs of linear light; they are brought to sRGB, and what is brighter than white is cut."""
 LONGEST_PX = 512
 REFERENCE_WIDTH_PX = 1600
+BYTES_A_PIXEL = 5
+"""Of a photograph that is kept: four of colour and alpha, and one of its half size."""
+DECODING_BYTES_A_PIXEL = 64
+"""While a photograph is decoded, resized and made straight: a few copies in float32."""
 SHAPE_TOLERANCE = 0.02
 """How far a photograph's width / height may be from its camera's; rounding a small size takes that
 much."""
@@ -93,16 +103,65 @@ def load(view: View, resolution: int = 1) -> Photograph:
     return Photograph(camera, torch.from_numpy(to_uint8(values)))
 
 
+def refuse_if_too_large(views: Sequence[View], resolution: int) -> str:
+    """Say how much memory the photographs of these views will take, before any is decoded.
+
+    Raises:
+        DataError: it is more than is free.
+    """
+    sizes = [photograph_size(view.image) for view in views]
+    pixels = 0
+    for height, width in sizes:
+        wide, high = scaled_size(width=width, height=height, resolution=resolution)
+        pixels += wide * high
+    height, width = max(sizes, key=lambda size: size[0] * size[1])
+    needed = BYTES_A_PIXEL * pixels + DECODING_BYTES_A_PIXEL * height * width
+    wide, high = scaled_size(width=width, height=height, resolution=resolution)
+    said = (
+        f"{len(views)} photographs of up to {width}x{height} px (width x height), brought to"
+        f" {wide}x{high}, take {_gigabytes(needed)} of memory"
+    )
+    free = free_bytes()
+    if needed > free:
+        raise DataError(
+            f"{said}, and {_gigabytes(free)} are free. Take a smaller size, resolution=8 or a width"
+            " in px, or fewer photographs."
+        )
+    return said
+
+
+def free_bytes() -> int:
+    """The memory that may still be used here, also inside a container with a limit."""
+    free = psutil.virtual_memory().available
+    group = Path("/sys/fs/cgroup")
+    if (group / "memory.max").is_file() and (group / "memory.current").is_file():
+        limit = (group / "memory.max").read_text().strip()
+        if limit.isdigit():
+            free = min(free, int(limit) - int((group / "memory.current").read_text()))
+    return max(free, 0)
+
+
+def photograph_size(image: Path, *, upright: bool = True) -> tuple[int, int]:
+    """The height and width of a photograph, from its header where that can be read alone."""
+    if image.suffix.lower() in LINEAR:
+        height, width = read_radiance(image, is_panorama=False).shape[:2]
+        return height, width
+    return image_size(image, upright=upright)
+
+
 def decode(
     image: Path, mask: Path | None = None, *, upright: bool = True
 ) -> Float[np.ndarray, "h w c"]:
-    """A photograph with its mask as alpha; alpha stays only where it is used.
+    """A photograph, sRGB, with its mask as alpha; alpha stays only where it is used.
 
     Raises:
         ArtifactError: there is no such file.
-        DataError: it is not a picture.
+        DataError: it is not a picture, or holds values that are not finite.
     """
-    values = read_image(image, upright=upright)
+    if image.suffix.lower() in LINEAR:
+        values = linear_to_srgb(read_radiance(image, is_panorama=False).clip(0, 1))
+    else:
+        values = read_image(image, upright=upright)
     height, width = values.shape[:2]
     if mask is not None:
         alpha = resize(read_image(mask)[..., :1], height=height, width=width, filter="area")
@@ -118,6 +177,8 @@ def is_taken_upright(view: View) -> bool:
     Programs that find poses look at the pixels as they are stored; others turn them first. The
     shape tells, and where both have it, they are taken as stored.
     """
+    if view.image.suffix.lower() in LINEAR:
+        return False
     stored = image_size(view.image, upright=False)
     turned = image_size(view.image)
     return _is_of_shape(view.camera, *turned) and not _is_of_shape(view.camera, *stored)
@@ -134,6 +195,10 @@ def _checked(view: View) -> Float[np.ndarray, "h w c"]:
             " the photograph there that the poses were made from."
         )
     return values
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
 
 
 def _is_of_shape(camera: Camera, height: int, width: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.checks import refuse_copies
 from fovea.runs.durable import publish
 from fovea.scene.image import write_image
 from fovea.scene.video import each_frame
@@ -56,7 +57,7 @@ def find_shots(folder: Path, pattern: str) -> list[Shot]:
             f" {', '.join(inside) or 'none'}. Take photographs from all around the thing, 30 or"
             " more."
         )
-    refuse_copies(paths)
+    refuse_copies(paths, folder)
     shots: dict[str, Shot] = {}
     for path in paths:
         inner = path.relative_to(folder)
@@ -66,24 +67,6 @@ def find_shots(folder: Path, pattern: str) -> list[Shot]:
         near = [masks / f"{path.name}.png", masks / f"{path.stem}.png"]
         shots[name] = Shot(name, path, next((mask for mask in near if mask.is_file()), None))
     return list(shots.values())
-
-
-def refuse_copies(paths: Sequence[Path]) -> None:
-    """Refuse photographs that are all one file, byte for byte.
-
-    Raises:
-        DataError: they are.
-    """
-    sizes = {path.stat().st_size for path in paths}
-    if len(paths) < 2 or len(sizes) > 1:
-        return
-    first = paths[0].read_bytes()
-    if all(path.read_bytes() == first for path in paths[1:]):
-        raise DataError(
-            f"all {len(paths)} photographs in {paths[0].parent.parent} are the same picture"
-            f" ({paths[0].name} and {paths[-1].name} agree byte for byte): depth is seen by moving."
-            " Put the photographs of different places there."
-        )
 
 
 def frames_of_video(path: Path, count: int, folder: Path, watch: Watch) -> list[Shot]:

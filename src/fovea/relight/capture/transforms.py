@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
 
 from fovea.errors import ArtifactError, DataError
+from fovea.relight.capture.cloud import read_cloud
 from fovea.relight.capture.lens import distortion_of
-from fovea.relight.capture.photographs import SHAPE_TOLERANCE
+from fovea.relight.capture.photographs import SHAPE_TOLERANCE, photograph_size
 from fovea.relight.capture.truth import truth_beside
 from fovea.relight.capture.views import (
     Capture,
@@ -30,7 +32,9 @@ from fovea.scene.camera import Camera
 from fovea.scene.distortion import Distortion
 
 Document = dict[str, Any]
-ENDINGS = ("", ".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif")
+LEAST_VOLUME = 1e-9
+"""Determinant under which a camera's axes lie in a plane."""
+ENDINGS = ("", ".png", ".jpg", ".jpeg", ".JPG", ".PNG", ".webp", ".tif", ".exr")
 
 
 def read_split(folder: Path, *, hold_out: int) -> Capture:
@@ -41,17 +45,31 @@ def read_split(folder: Path, *, hold_out: int) -> Capture:
     """
     train, absent = _views(folder / "transforms_train.json", "train")
     test_file = folder / "transforms_test.json"
+    points, colors = read_cloud(folder / "points3d.ply")
     if not test_file.is_file():
-        return Capture(folder, hold_out_every(train, hold_out), absent=absent)
+        return Capture(folder, hold_out_every(train, hold_out), points, colors, absent)
     test, more = _views(test_file, "test" if hold_out else "train")
-    return Capture(folder, (*train, *test), absent=absent + more)
+    return Capture(folder, (*train, *test), points, colors, absent + more)
 
 
 def read_single(path: Path, *, hold_out: int) -> Capture:
-    """Read one `transforms.json`; its views are ordered by the photographs' paths."""
+    """Read one `transforms.json`; its views are ordered by the photographs' paths.
+
+    nerfstudio's `train_filenames` and `test_filenames` are a split, its `ply_file_path` a start.
+    """
     views, absent = _views(path, "train")
     views = sorted(views, key=lambda view: view.image.as_posix())
-    return Capture(path.parent, hold_out_every(views, hold_out), absent=absent)
+    document = _read_json(path)
+    cloud = path.parent / str(document.get("ply_file_path") or "points3d.ply")
+    points, colors = read_cloud(cloud)
+    split = hold_out_every(views, hold_out)
+    held_out = {Path(name).name for name in document.get("test_filenames") or ()}
+    if held_out:
+        is_test = {view.name for view in views if hold_out and view.image.name in held_out}
+        split = tuple(
+            replace(view, split="test" if view.name in is_test else "train") for view in views
+        )
+    return Capture(path.parent, split, points, colors, absent)
 
 
 def read_tensoir(folder: Path, *, hold_out: int) -> Capture:
@@ -77,7 +95,10 @@ def read_tensoir(folder: Path, *, hold_out: int) -> Capture:
         lens = {"camera_angle_x": about["cam_angle_x"]}
         camera = _camera(lens, rows, name=frame_name, image=image, where=str(path))
         views.append(View(frame_name, camera, image, split, truth=truth_beside(image)))
-    return Capture(folder, tuple(views), absent=tuple(absent))
+    if all(view.split == "train" for view in views):
+        views = list(hold_out_every(views, hold_out))
+    points, colors = read_cloud(folder / "points3d.ply")
+    return Capture(folder, tuple(views), points, colors, tuple(absent))
 
 
 def _views(path: Path, split: Split) -> tuple[tuple[View, ...], tuple[str, ...]]:
@@ -105,20 +126,27 @@ def _views(path: Path, split: Split) -> tuple[tuple[View, ...], tuple[str, ...]]
         mask = path.parent / frame["mask_path"] if frame.get("mask_path") else None
         views.append(View(name, camera, image, split, mask, truth_beside(image)))
     if "w" not in document and not any("w" in frame for frame in frames):
-        _refuse_another_shape(views)
+        _refuse_another_size(views, in_px=bool(document.get("fl_x")), path=path)
     return tuple(views), tuple(absent)
 
 
-def _refuse_another_shape(views: list[View]) -> None:
-    """Photographs that share a field of view and name no size must have one shape."""
+def _refuse_another_size(views: list[View], *, in_px: bool, path: Path) -> None:
+    """Photographs that share a lens and name no size must have one shape; in px, one size."""
     for view in views:
         ours, first = view.camera, views[0].camera
-        if abs(ours.width * first.height / (ours.height * first.width) - 1) > SHAPE_TOLERANCE:
-            raise DataError(
-                f"{view.image} has {ours.width}x{ours.height} px, and {views[0].image} has"
-                f" {first.width}x{first.height} (width x height), another shape. Is it turned or"
-                " cropped? Put the photograph there that the poses were made from."
-            )
+        differs = abs(ours.width * first.height / (ours.height * first.width) - 1)
+        if differs <= SHAPE_TOLERANCE and not (in_px and ours.width != first.width):
+            continue
+        what = (
+            f"another size, while {path.name} gives the lens in px and no size. Add w and h to it"
+            if differs <= SHAPE_TOLERANCE
+            else "another shape. Is it turned or cropped? Put the photograph there that the poses"
+            " were made from"
+        )
+        raise DataError(
+            f"{view.image} has {ours.width}x{ours.height} px, and {views[0].image} has"
+            f" {first.width}x{first.height} (width x height), {what}."
+        )
 
 
 def _photograph(folder: Path, file_path: str) -> Path | None:
@@ -132,13 +160,7 @@ def _photograph(folder: Path, file_path: str) -> Path | None:
 
 def _camera(lens: Document, matrix: object, *, name: str, image: Path, where: str) -> Camera:
     """The camera of a frame; lengths in px are of the size `w`, `h`, or else of the photograph."""
-    try:
-        with Image.open(image) as opened:
-            width, height = opened.size
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{image} is not a picture: it begins with {image.read_bytes()[:12]!r}. Copy it again."
-        ) from error
+    height, width = photograph_size(image, upright=False)
     width, height = int(lens.get("w", width)), int(lens.get("h", height))
     if lens.get("fl_x"):
         fx = float(lens["fl_x"])
@@ -187,7 +209,13 @@ def _pose(matrix: object, *, where: str) -> list[list[float]]:
         raise DataError(
             f"{where} needs a transform_matrix of 4 rows of 4 numbers; it is {matrix!r:.80}."
         )
-    return [*rows[:3], [0.0, 0.0, 0.0, 1.0]]
+    top = np.array(rows[:3], dtype=np.float64)
+    if not np.isfinite(top).all() or abs(np.linalg.det(top[:, :3])) < LEAST_VOLUME:
+        raise DataError(
+            f"{where} needs a transform_matrix that is finite and turns without flattening; its"
+            f" first three rows are {top.tolist()}. Leave that frame out, or find its pose again."
+        )
+    return [*top.tolist(), [0.0, 0.0, 0.0, 1.0]]
 
 
 def _read_json(path: Path) -> Document:

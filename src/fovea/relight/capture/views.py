@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,6 +49,20 @@ class Capture:
     def split(self, name: Split) -> tuple[View, ...]:
         """The views of one split, in order."""
         return tuple(view for view in self.views if view.split == name)
+
+    @property
+    def identity(self) -> str:
+        """A short word that differs where names, poses or lenses of the views do: `60 views 3fa9`.
+
+        The folder does not count, nor what stands in the photographs.
+        """
+        digest = hashlib.sha256()
+        for view in self.views:
+            camera = view.camera
+            digest.update(f"{view.name} {view.split} {camera.height} {camera.width}\n".encode())
+            for matrix in (camera.world_to_camera, camera.intrinsics):
+                digest.update(np.round(matrix.numpy(), 6).tobytes())
+        return f"{len(self.views)} views {digest.hexdigest()[:8]}"
 
     @property
     def positions(self) -> Float[np.ndarray, "n 3"]:
