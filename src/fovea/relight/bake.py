@@ -51,8 +51,8 @@ PICTURE_PX, PICTURE_RAYS = 200, 64
 NODES_A_SQUARE = 16
 """Nodes beside a surface, in squares of the nodes along the grid's longest side; 7 to 9 found."""
 BYTES_A_NODE, BYTES_A_SEEN_NODE = 24, 200
-"""Ids, their padded copy, marks and numbers of a node; coefficients and their copies of one that
-looks around; measured."""
+"""Ids, their padded copy, marks and numbers of a node; position, coefficients and their copies of
+one that looks around."""
 
 
 def bake(config: BakeConfig, context: Context) -> dict[str, float]:

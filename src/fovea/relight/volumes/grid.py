@@ -104,8 +104,10 @@ class Grid:
         marked = np.zeros(self.shape, dtype=bool)
         last = np.array(self.shape) - 1
         cells = np.floor((points - np.array(self.lower)) / self.step)
-        cells = np.clip(cells, -1, last + 1).astype(np.int64)
-        cells = np.unique(cells, axis=0) if len(cells) else cells
+        cells = np.clip(cells, -1, last + 1).astype(np.int64) + 1
+        walled = tuple(last + 3)
+        each = np.unique(np.ravel_multi_index(tuple(cells.T), walled))
+        cells = np.stack(np.unravel_index(each, walled), axis=-1) - 1
         for corner in CORNERS:
             marked[tuple(np.clip(cells + corner, 0, last).T)] = True
         return marked
