@@ -272,8 +272,10 @@ def _score_materials(
     _keep(judged, look, view, "_albedo", "albedo", linear_to_srgb(albedo) * alpha[..., None])
     surface = truth.coverage > COVERED
     if truth.albedo is not None:
-        is_blended = (truth.coverage == 0) | (judged.studio.config.mode == "reference")
-        ours = torch.where(is_blended[..., None], albedo * alpha[..., None], albedo)
+        # Published pictures hold blended colours; ours are as bright at the outline as within.
+        is_blended = judged.studio.config.mode == "reference"
+        outside = albedo if is_blended else albedo * alpha[..., None]
+        ours = torch.where(truth.coverage[..., None] > 0, albedo, outside)
         pairs.add(_eight_bit(ours), truth.albedo, truth.coverage)
         shown = linear_to_srgb(truth.albedo) * truth.coverage[..., None]
         _keep(judged, look, view, None, "true albedo", shown)

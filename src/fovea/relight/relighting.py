@@ -147,7 +147,11 @@ class Studio:
         from fovea.relight.deferred import Relighter
 
         return Relighter(
-            environment, tracer=self.tracer, samples=self.config.samples, mode=self.config.mode
+            environment,
+            tracer=self.tracer,
+            samples=self.config.samples,
+            mode=self.config.mode,
+            shading=self.config.shading,
         )
 
     def fitted(self) -> Relighter | None:

@@ -216,7 +216,13 @@ class LitConfig(Config):
     yaw_deg: float = setting(0.0, "turn of the maps about up, in degrees")
     exposure: float = setting(0.0, "brightness of the maps, in stops", ge=-30, le=30)
     shadows: bool = setting(True, "whether the surface or the occlusion volume casts shadows")
-    samples: int = setting(64, "rays towards the light at each pixel", ge=1, le=65536)
+    shading: Literal["split-sum", "monte-carlo"] = setting(
+        "split-sum",
+        "how glossy light is found: from the blurred map, or added up at every pixel, slower",
+    )
+    samples: int = setting(
+        64, "rays from each vertex of the surface, or with monte-carlo from each pixel", ge=4
+    )
     mode: Literal["corrected", "reference"] = setting(
         "corrected", "reference shades as the published system does, without shadows"
     )
