@@ -22,6 +22,7 @@ from fovea.errors import DataError
 from fovea.relight.cameras import film_path, read_cameras
 from fovea.relight.pointlight_film import PointFilm
 from fovea.relight.relighting import (
+    LastBuffer,
     Studio,
     displayed,
     maps_in,
@@ -41,7 +42,6 @@ from fovea.training.device import torch_device
 
 if TYPE_CHECKING:
     from fovea.relight.deferred import Relighter
-    from fovea.relight.gbuffer import GBuffer
     from fovea.relight.light.environment import Environment
 
 DEFAULT_WIDTH_PX, DEFAULT_HEIGHT_PX = 640, 480
@@ -86,24 +86,11 @@ class _Radiance:
         return render(self.gaussians, camera, self.behind)
 
 
-class _LastBuffer:
-    """What a camera sees of a scene; kept while the camera stands."""
-
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self._seen: tuple[Camera, GBuffer] | None = None
-
-    def __call__(self, camera: Camera) -> GBuffer:
-        if self._seen is None or self._seen[0] is not camera:
-            self._seen = camera, self.studio.buffer(camera)
-        return self._seen[1]
-
-
 @dataclass
 class _Lit:
     """The scene under an environment, which may turn."""
 
-    buffers: _LastBuffer
+    buffers: LastBuffer
     environment: Environment
     degrees: float
     """By which the light turns from a frame to the next."""
@@ -157,7 +144,7 @@ def _shots(
     if has_point:
         shot = PointFilm(studio, config, views, count)
         return {"point": shot}, [sized(camera) for camera in shot.cameras]
-    buffers = _LastBuffer(studio)
+    buffers = LastBuffer(studio)
     behind = None if config.background == "light" else backdrop(config.background)
     step = 360 * config.turn / count
     shots = {

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.light import cubemap
-from fovea.relight.relighting import THIN, Studio, displayed
+from fovea.relight.relighting import THIN, LastBuffer, Studio, displayed
 from fovea.relight.scores import backdrop
 from fovea.relight.shading import points
 from fovea.relight.stages import FilmConfig
@@ -72,18 +72,15 @@ class PointFilm:
         self.cameras = standing if moves_light else way
         self.lights = [camera.position.float() for camera in (way if moves_light else standing)]
         self.motion: Motion = "light_move" if moves_light else "shadow_map"
-        self.studio, self.point = studio, point
+        self.studio, self.point, self.buffers = studio, point, LastBuffer(studio)
         self.behind = backdrop("black" if config.background == "light" else config.background)
         self.method = _method(config, studio.tracer)
         self._cube: tuple[Tensor, Tensor] | None = None
-        self._seen: tuple[Camera, GBuffer] | None = None
 
     @torch.no_grad()
     def picture(self, number: int, camera: Camera) -> Float[Tensor, "h w 3"]:
         """Frame `number` from a camera."""
-        if self._seen is None or self._seen[0] is not camera:
-            self._seen = camera, self.studio.buffer(camera)
-        buffer = self._seen[1]
+        buffer = self.buffers(camera)
         light = self.lights[number].to(buffer.points)
         linear = torch.zeros_like(buffer.albedo)
         # Where nothing is seen there is no point to shade.

@@ -162,6 +162,20 @@ class Studio:
         return self.under(light.to(self.gaussians.means.device))
 
 
+class LastBuffer:
+    """What a camera sees of a scene; kept while the camera stands."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self._seen: tuple[Camera, GBuffer] | None = None
+
+    def __call__(self, camera: Camera) -> GBuffer:
+        """The maps of a view."""
+        if self._seen is None or self._seen[0] is not camera:
+            self._seen = camera, self.studio.buffer(camera)
+        return self._seen[1]
+
+
 def displayed(
     linear: Float[Tensor, "h w 3"],
     alpha: Float[Tensor, "h w"],
