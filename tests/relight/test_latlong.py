@@ -64,6 +64,14 @@ def test_at_a_pole_the_corrected_lookup_stays_there():
     assert latlong.sample(half_bright, above, mode="reference") == 0.5
 
 
+def test_a_pole_is_the_mean_of_opposite_columns_from_every_side():
+    half_bright = torch.zeros(8, 16, 1, dtype=torch.float64)
+    half_bright[:, :8] = 1
+    beside = latlong.directions(10_000, 16, dtype=torch.float64)[0]
+    seen = latlong.sample(half_bright, beside)
+    torch.testing.assert_close(seen, torch.full_like(seen, 0.5), rtol=0, atol=1e-3)
+
+
 def test_a_small_sun_keeps_its_power_on_a_coarse_cubemap():
     sun = torch.zeros(64, 128, 1, dtype=torch.float64)
     sun[20, 31] = 1e4
