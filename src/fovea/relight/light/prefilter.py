@@ -3,8 +3,7 @@
 Both blurs are linear in the light: `K (area * L)`, with one weight in K for each pair of texels
 that depends on the angle between them alone. So K is symmetric, which makes its gradient K again,
 and it is unchanged by the 48 rotations and reflections of a cube, so that only the rows of one
-eighth of a face are made: some seconds for a 256 cubemap would be minutes otherwise, and 20 MB a
-gigabyte.
+eighth of a face are made: 50 MB for a cubemap of 256, whose whole matrices would take a gigabyte.
 
 `mode="reference"` keeps the published weights of texels, which are no solid angles.
 

@@ -63,16 +63,25 @@ def lookup(
 @cache
 def _kept(size: int) -> Float[Tensor, "size size 2"]:
     path = cache_folder().parent / "tables" / f"split_sum_{size}_{POINTS}.npy"
-    if path.is_file():
-        kept = np.load(path)
-        if kept.shape == (size, size, 2):
-            return torch.from_numpy(kept)
+    kept = _found(path)
+    if kept is not None and kept.shape == (size, size, 2):
+        return torch.from_numpy(kept)
     values = integrate(size)
     try:
         _keep(path, values)
     except OSError as error:
         _log.info("the split-sum table is not kept in %s: %s", path.parent, error)
     return torch.from_numpy(values)
+
+
+def _found(path: Path) -> np.ndarray | None:
+    try:
+        return np.load(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        _log.warning("%s is damaged and is made again: %s", path, error)
+        return None
 
 
 def _keep(path: Path, values: np.ndarray) -> None:
