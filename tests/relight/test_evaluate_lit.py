@@ -15,7 +15,9 @@ from torch.nn import functional
 from fovea.errors import DataError
 from fovea.relight.capture import read_capture
 from fovea.relight.evaluate import evaluate
-from fovea.relight.relighting import Studio, displayed, evenly, require_seen, up_of
+from fovea.relight.light import latlong
+from fovea.relight.light.environment import Environment
+from fovea.relight.relighting import Studio, displayed, evenly, require_seen, unturned, up_of
 from fovea.relight.scores import backdrop
 from fovea.relight.stages import EVALUATE, EvaluateConfig
 from fovea.runs.stage import Context
@@ -226,6 +228,17 @@ def test_up_is_as_the_cameras_were_held():
     assert up_of(config, held((0, -1, 0)))[1] < -0.9
     assert up_of(EvaluateConfig(scene="x", data="x", mode="reference"), held((0, 0, 1))) == "y"
     assert up_of(EvaluateConfig(scene="x", data="x", up="y"), held((0, 0, 1))) == "y"
+
+
+@pytest.mark.parametrize("settings", [{"up": "z"}, {"up": "y", "yaw_deg": 30, "exposure": 1}])
+def test_a_turned_map_can_be_had_as_one_that_needs_no_turning(settings):
+    radiance = torch.rand(32, 64, 3, generator=torch.Generator().manual_seed(2))
+    turned = Environment(radiance, **settings)
+    found = unturned(turned)
+    directions = latlong.directions(32, 64)
+    assert (found.up, found.yaw_deg, found.exposure) == ("y", 0, 0)
+    torch.testing.assert_close(found.radiance_at(directions), turned.radiance_at(directions))
+    assert unturned(found) is found
 
 
 def test_evenly_spread_numbers():

@@ -61,7 +61,7 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     judged = _opened(config, context)
     looks: dict[str, _Look] = {}
     pairs = AlbedoPairs()
-    relit = evenly(len(judged.views), config.relit_views)
+    relit = judged.relit
     total = len(judged.views) + len(judged.lights) * len(relit)
     for number, view in enumerate(judged.views):
         look = looks[view.name] = _look(judged, view, pairs)
@@ -117,6 +117,8 @@ class _Judged:
     folder: Path
     """Where pictures go."""
     resolution: int
+    relit: list[int]
+    """Numbers of the views to relight."""
     shown: frozenset[str]
     studio: Studio | None
     """For a scene with materials."""
@@ -154,6 +156,7 @@ def _opened(config: EvaluateConfig, context: Context) -> _Judged:
     cameras = [view.camera for view in capture.split("train")]
     has_materials = not missing_materials(gaussians)
     studio = Studio(gaussians, config, cameras) if has_materials else None
+    relit = evenly(len(views), config.relit_views)
     folder = context.output("renders")
     folder.mkdir(parents=True, exist_ok=True)
     return _Judged(
@@ -163,7 +166,8 @@ def _opened(config: EvaluateConfig, context: Context) -> _Judged:
         metrics=image_metrics(config.lpips),
         folder=folder,
         resolution=config.resolution,
-        shown=frozenset(views[number].name for number in evenly(len(views), SHOWN_VIEWS)),
+        relit=relit,
+        shown=frozenset(views[relit[n]].name for n in evenly(len(relit), SHOWN_VIEWS)),
         studio=studio,
         lights=_lights(config, capture, views, context) if studio else {},
         fitted=config.fitted_light,

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fovea.errors import DataError
+from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment, Up
 from fovea.relight.stages import LitConfig
 from fovea.scene.camera import Camera
@@ -146,8 +147,9 @@ class Studio:
         """The scene's shading under a light; made once for all cameras."""
         from fovea.relight.deferred import Relighter
 
+        is_reference = self.config.mode == "reference"
         return Relighter(
-            environment,
+            unturned(environment) if is_reference else environment,
             tracer=self.tracer,
             samples=self.config.samples,
             mode=self.config.mode,
@@ -200,6 +202,15 @@ def sky(environment: Environment, camera: Camera) -> Float[Tensor, "h w 3"]:
     """The environment as a camera sees it, a picture."""
     directions = camera.directions().to(environment.radiance)
     return linear_to_srgb(environment.radiance_at(directions).clamp(0, 1))
+
+
+def unturned(light: Environment) -> Environment:
+    """The same light as a map whose own axes are the world's: all that the reference can read."""
+    if light.up == "y" and light.yaw_deg == 0:
+        return light
+    height, width, _ = light.radiance.shape
+    directions = latlong.directions(height, width).to(light.radiance)
+    return Environment(light.radiance_at(directions), up="y")
 
 
 def _tracer(config: LitConfig) -> Tracer | None:
