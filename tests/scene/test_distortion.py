@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pycolmap
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,7 +20,25 @@ LENSES = [
     Distortion("simple_radial", (-0.15,)),
     Distortion("simple_radial", (0.07, 0.01)),
     Distortion("fisheye", (0.03, -0.01, 0.002, -0.0005)),
+    Distortion("opencv", (0.1, 0.02, 0.001, 0.002, 0.003, 0.05, 0.01, 0.002)),
+    Distortion("fov", (0.9,)),
+    Distortion("thin_prism_fisheye", (0.03, -0.01, 0.001, 0.002, 0.003, 0.004, 0.002, 0.003)),
+    Distortion(
+        "fisheye624",
+        (0.03, -0.01, 0.003, 0.004, 0.002, 0.001, 0.001, 0.002, 0.003, 0.001, 0.002, 0.0015),
+    ),
+    Distortion("division", (-0.1,)),
+    Distortion("unified", (0.6, 1.1)),
 ]
+OPENCVS = [lens for lens in LENSES if lens.model in ("opencv", "simple_radial", "fisheye")]
+# The name in COLMAP, where it is not one of those that OpenCV has too.
+COLMAPS = {
+    "fov": "FOV",
+    "thin_prism_fisheye": "THIN_PRISM_FISHEYE",
+    "fisheye624": "RAD_TAN_THIN_PRISM_FISHEYE",
+    "division": "DIVISION",
+    "unified": "EUCM",
+}
 
 
 def camera(distortion: Distortion | None, height: int = 60, width: int = 80) -> Camera:
@@ -33,7 +52,7 @@ def camera(distortion: Distortion | None, height: int = 60, width: int = 80) -> 
     )
 
 
-@pytest.mark.parametrize("lens", LENSES)
+@pytest.mark.parametrize("lens", OPENCVS)
 def test_a_lens_bends_as_opencv_does(lens: Distortion) -> None:
     points = np.random.default_rng(0).uniform(-0.6, 0.6, (50, 2))
     rays = np.concatenate([points, np.ones((50, 1))], axis=1)
@@ -43,10 +62,36 @@ def test_a_lens_bends_as_opencv_does(lens: Distortion) -> None:
             rays[:, None], none, none, identity, np.array(lens.coefficients)
         )
     else:
-        k = np.zeros(5)
+        k = np.zeros(8)
         k[: len(lens.coefficients)] = lens.coefficients
         theirs, _ = cv2.projectPoints(rays, none, none, identity, k)
     assert np.abs(lens.distort(points) - theirs[:, 0]).max() < 1e-12
+
+
+@pytest.mark.parametrize("lens", [lens for lens in LENSES if lens not in OPENCVS])
+def test_a_lens_bends_as_colmap_does(lens: Distortion) -> None:
+    points = np.random.default_rng(0).uniform(-0.6, 0.6, (50, 2))
+    theirs = pycolmap.Camera(
+        model=COLMAPS[lens.model],
+        width=200,
+        height=200,
+        params=[100.0, 110.0, 100.0, 90.0, *lens.coefficients],
+    )
+    seen = np.array([theirs.img_from_cam(np.array([x, y, 1.0])) for x, y in points])
+    assert np.abs(lens.distort(points) - (seen - [100, 90]) / [100, 110]).max() < 1e-12
+
+
+def test_a_fisheye_that_sees_half_of_the_world_becomes_a_pinhole_of_its_middle() -> None:
+    bent = Camera(
+        torch.eye(4, dtype=torch.float64),
+        [[50.0, 0, 80.0], [0, 50.0, 80.0], [0, 0, 1]],
+        height=160,
+        width=160,
+        distortion=Distortion("fisheye", (0.0, 0.0, 0.0, 0.0)),
+    )
+    straight, pinhole = undistort(np.full((160, 160, 3), 0.5), bent)
+    assert straight.shape == (160, 160, 3)
+    assert 100 < np.degrees(pinhole.fov_x) < 130
 
 
 @settings(max_examples=60, deadline=None)

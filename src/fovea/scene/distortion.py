@@ -18,6 +18,7 @@ from fovea.scene.lenses import FISHEYES, MODELS, Model, Points
 
 NEWTON_STEPS = 40
 CLOSE_ENOUGH = 1e-9
+WIDEST_RAD = np.radians(65.0)
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,18 @@ def undistort(
 
 
 def undistorted_camera(camera: Camera) -> Camera:
-    """The pinhole of `undistort`: the largest view that the lens fills, at the same size."""
+    """The pinhole of `undistort`: the largest view that the lens fills, at the same size.
+
+    What a fisheye lens sees more than 65 degrees off its axis is left out; a pinhole that shows it
+    would show little else, and one for 90 degrees there is not.
+    """
     if camera.distortion is None:
         return camera
     width, height = camera.width, camera.height
+    lens = camera.distortion
     left, right, top, bottom = (
-        camera.distortion.undistort(_pixels_to_plane(camera, edge)) for edge in _edges(camera)
+        lens.undistort(_within_reach(lens, _pixels_to_plane(camera, edge)))
+        for edge in _edges(camera)
     )
     low = np.array([left[:, 0].max(), top[:, 1].max()])
     high = np.array([right[:, 0].min(), bottom[:, 1].min()])
@@ -143,6 +150,15 @@ def undistorted_camera(camera: Camera) -> Camera:
         intrinsics[axis, axis] = zoom * focal[axis]
         intrinsics[axis, 2] = size[axis] / 2 - zoom * focal[axis] * middle[axis]
     return replace(camera, intrinsics=intrinsics, distortion=None)
+
+
+def _within_reach(lens: Distortion, points: Points) -> Points:
+    """Points as the lens shows them, drawn in to where it shows what a pinhole may show."""
+    if lens.model not in FISHEYES:
+        return points
+    limit = float(np.linalg.norm(lens.distort(np.array([[np.tan(WIDEST_RAD), 0.0]]))))
+    radius = np.linalg.norm(points, axis=-1, keepdims=True)
+    return points * np.minimum(1.0, limit / np.maximum(radius, 1e-12))
 
 
 def _solve(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -23,7 +23,6 @@ from fovea.relight.capture.cloud import Cloud, read_cloud
 from fovea.relight.capture.lens import (
     LENSES,
     NAMES,
-    PANORAMA,
     intrinsics_of,
     parameter_count,
     refused,
@@ -162,7 +161,7 @@ def _lenses_from_binary(data: bytes) -> Iterator[tuple[int, _Lens]]:
         name = NAMES.get(model, f"number {model}")
         if name not in LENSES:
             # How long its parameters are is not known, so nothing after it can be read.
-            yield key, _Lens("EQUIRECTANGULAR" if model == PANORAMA else name, width, height, ())
+            yield key, _Lens(name, width, height, ())
             return
         number = parameter_count(name)
         yield key, _Lens(name, width, height, struct.unpack_from(f"<{number}d", data, at + 24))

@@ -45,8 +45,8 @@ LENSES: dict[str, Lens] = {
     "EUCM": Lens(16, 2, 2, "unified"),
 }
 NAMES = {lens.number: name for name, lens in LENSES.items()}
-PANORAMA = 17
-"""EQUIRECTANGULAR, the one model of COLMAP that no pinhole can take the place of."""
+NAMES[17] = PANORAMA = "EQUIRECTANGULAR"
+"""The one model of COLMAP that no pinhole can take the place of."""
 
 
 def parameter_count(name: str) -> int:
@@ -76,16 +76,17 @@ def distortion_of(model: Model | None, coefficients: Sequence[float]) -> Distort
 
 def refused(name: str, *, where: Path, photographs: Path) -> DataError:
     """What to say to a camera model that cannot be made straight here."""
+    remedy = (
+        f"Make the photographs straight first: colmap image_undistorter --image_path {photographs}"
+        f" --input_path {where} --output_path {where.parent.parent}_straight"
+    )
+    if name == PANORAMA:
+        remedy = (
+            "Cut each panorama into views, ffmpeg -i PANORAMA -vf"
+            " v360=e:flat:h_fov=90:v_fov=90:yaw=0 VIEW.png with several yaws, and let fovea relight"
+            " poses find theirs"
+        )
     return DataError(
         f"{where} has the camera model {name}, which cannot be made a pinhole here; these can:"
-        f" {', '.join(LENSES)}. Make the photographs straight first:"
-        f" {straighten(photographs, where)}"
-    )
-
-
-def straighten(photographs: Path, model: Path) -> str:
-    """The command that makes the photographs of a COLMAP capture straight."""
-    return (
-        f"colmap image_undistorter --image_path {photographs} --input_path {model}"
-        f" --output_path {model.parent.parent}_straight"
+        f" {', '.join(LENSES)}. {remedy}."
     )

@@ -211,8 +211,4 @@ def _straight(
     try:
         return undistort(values, camera)
     except DataError as error:
-        raise DataError(
-            f"{view.image} cannot be made straight. {error} A lens that sees more than half of"
-            " what is around it has no pinhole with the same view: crop while straightening, with"
-            " colmap image_undistorter --max_scale 1, and give the folder that it makes."
-        ) from error
+        raise DataError(f"{view.image} cannot be made straight. {error}") from error
