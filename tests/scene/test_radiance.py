@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fovea.errors import ArtifactError, DataError
+from fovea.scene import radiance
 from fovea.scene.image import write_image
 from fovea.scene.radiance import read_radiance, write_radiance
 
@@ -37,6 +38,23 @@ def test_what_was_read_is_written_unchanged(tmp_path: Path, suffix: str):
     write_radiance(second, read_radiance(first))
     assert np.array_equal(read_radiance(first), read_radiance(second))
     assert sorted(path.name for path in tmp_path.iterdir()) == [first.name, second.name]
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "sky.exr"
+    write_radiance(path, light())
+
+    def fails(draft: Path, values: np.ndarray) -> None:
+        draft.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(radiance, "_write_exr", fails)
+    with pytest.raises(OSError, match="no space left"):
+        write_radiance(path, 2 * light())
+    assert np.array_equal(read_radiance(path), light())
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_black_stays_black(tmp_path: Path):
