@@ -18,7 +18,7 @@ from functools import cache
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
@@ -90,10 +90,24 @@ def sample(
         flat, is_usable = _usable(flat)
         indices, weights = nearest_texel(flat, res).unsqueeze(-1), is_usable.unsqueeze(-1)
     else:
-        level = torch.zeros(len(flat), dtype=torch.long, device=flat.device)
-        indices, weights = _linear_taps(flat, _atlas((res,), flat.device), level)
-    values = _gather(cubemap.reshape(-1, cubemap.shape[-1]), indices, weights)
+        indices, weights = taps(flat, res)
+    values = blend(cubemap, indices, weights)
     return values.reshape(*directions.shape[:-1], cubemap.shape[-1])
+
+
+def taps(
+    directions: Float[Tensor, "n 3"], res: int
+) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+    """The texels, as `nearest_texel` counts them, and their shares in a linear lookup."""
+    level = torch.zeros(len(directions), dtype=torch.long, device=directions.device)
+    return _linear_taps(directions, _atlas((res,), directions.device), level)
+
+
+def blend(
+    cubemap: Float[Tensor, "6 res res c"], texels: Int[Tensor, "n k"], shares: Shaped[Tensor, "n k"]
+) -> Float[Tensor, "n c"]:
+    """Weighted sums of texels; `sample` for lookups that are kept."""
+    return _gather(cubemap.reshape(-1, cubemap.shape[-1]), texels, shares)
 
 
 def sample_mips(

@@ -12,6 +12,7 @@ published grids; they are marked below.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -133,8 +134,17 @@ def from_cubemap(
     cubemap: Float[Tensor, "6 res res c"], height: int, *, layout: Layout = "centres"
 ) -> Float[Tensor, "{height} width c"]:
     """The same light on a map twice as wide as high, y up."""
-    grid = directions(height, 2 * height, layout=layout, dtype=cubemap.dtype, device=cubemap.device)
-    return cube.sample(cubemap, grid)
+    texels, shares = _lookups(height, layout, cubemap.shape[1], cubemap.dtype, cubemap.device)
+    return cube.blend(cubemap, texels, shares).reshape(height, 2 * height, -1)
+
+
+@lru_cache(maxsize=2)
+def _lookups(
+    height: int, layout: Layout, res: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Where a map's texels look on a cubemap; a fit asks for the same map at every step."""
+    grid = directions(height, 2 * height, layout=layout, dtype=dtype, device=device)
+    return cube.taps(grid.reshape(-1, 3), res)
 
 
 def _texel(row: Tensor, column: Tensor, height: int, width: int, mode: Mode) -> Tensor:
