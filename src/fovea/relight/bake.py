@@ -305,7 +305,7 @@ def _judged(
             softly=not plan.is_reference,
         )
 
-    points, normals = _places_on(mesh, context.rng("places to judge"), JUDGED_PLACES)
+    points, normals = places_on(mesh, context.rng("places to judge"), JUDGED_PLACES)
     truth = traced(points, normals, JUDGED_RAYS)
     found = volume.visibility(torch.from_numpy(points), torch.from_numpy(normals)).numpy()
     points, normals, is_hit = _seen_from(tracer, view)
@@ -323,9 +323,7 @@ def _judged(
     return scores
 
 
-def _places_on(
-    mesh: Mesh, random: np.random.Generator, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def places_on(mesh: Mesh, random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Places on a surface, evenly by area, and the normals there."""
     areas = mesh.areas().astype(np.float64)
     face = mesh.faces[random.choice(len(areas), count, p=areas / areas.sum())]
