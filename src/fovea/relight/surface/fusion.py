@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import psutil
@@ -108,7 +107,7 @@ def fuse(
     grid = Grid.around(low, high, resolution)
     check_memory(grid, resolution)
     field, is_cut_out = _integrate(gaussians, cameras, grid, truncation, watch)
-    mesh = _surface(field, grid, keep_unseen=is_cut_out)
+    mesh = _surface(field, grid, is_closed=is_cut_out)
     if len(mesh.faces) == 0:
         raise DataError(
             f"the {len(cameras)} views of a scene of {len(gaussians)} Gaussians agree on no"
@@ -221,28 +220,30 @@ def _array(values: Tensor) -> np.ndarray:
     return np.ascontiguousarray(values.cpu().numpy())
 
 
-def _surface(field: Field, grid: Grid, *, keep_unseen: bool) -> Mesh:
+def _surface(field: Field, grid: Grid, *, is_closed: bool) -> Mesh:
     from skimage.measure import marching_cubes
 
     inside = np.float32(-1)
     mean = np.divide(
         field.distance, field.weight, out=np.full(grid.size, inside), where=field.weight > 0
     )
+    if is_closed:
+        _open_rim(mean)
     mean = ndimage.gaussian_filter(mean, SMOOTHING_VOXELS)
     if not mean.min() < 0 < mean.max():
         return Mesh.from_triangles(np.zeros((0, 3)), np.zeros((0, 3)))
-    places, faces, _, _ = marching_cubes(mean, 0.0)
-    if not keep_unseen:
-        faces = _supported(faces, places, field.support)
+    # A cube is told by its last corner; it counts where all eight have seen a surface.
+    whole = None if is_closed else ndimage.minimum_filter(field.support > 0, size=2)
+    places, faces, _, _ = marching_cubes(mean, 0.0, mask=whole)
     places, faces = _large_parts(places, faces.astype(np.int32))
     vertices = (smoothed(places, faces) * grid.voxel + grid.origin).astype(np.float32)
     return Mesh(vertices, faces, vertex_normals(vertices, faces))
 
 
-def _supported(faces: Any, places: Any, support: np.ndarray) -> np.ndarray:
-    """The triangles beside which some view saw a surface."""
-    at = ndimage.map_coordinates(support, places.T, order=1, mode="nearest")
-    return faces[(at[faces] > 0.5).all(axis=1)]
+def _open_rim(mean: Float32[np.ndarray, "X Y Z"]) -> None:
+    """Say that the rim of the grid is free, so that what reaches it is closed there."""
+    for axis in range(3):
+        np.moveaxis(mean, axis, 0)[[0, -1]] = 1
 
 
 def _large_parts(places: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

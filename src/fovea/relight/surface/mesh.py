@@ -6,6 +6,7 @@ away from the solid.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from fovea.errors import ArtifactError, DataError
+from fovea.scene.ply import read_elements
+
+OWN_COLUMNS = ("x", "y", "z", "nx", "ny", "nz", "red", "green", "blue", "alpha")
+"""Of a PLY's vertices; the others are extras."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Mesh:
         faces: three indices of vertices each.
         normals: of length 1, at the vertices, away from the solid.
         colors: sRGB in 0..1, at the vertices, or None. A file holds 8 bits of each.
-        extras: further values by name, one row a vertex.
+        extras: further values by name, such as `albedo`; V rows each.
 
     Raises:
         DataError: the arrays do not agree in shape, a face names a vertex that there is not, or a
@@ -36,7 +41,7 @@ class Mesh:
     faces: Int32[np.ndarray, "F 3"]
     normals: Float32[np.ndarray, "V 3"]
     colors: Float32[np.ndarray, "V 3"] | None = None
-    extras: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    extras: dict[str, Float32[np.ndarray, "V _"]] = field(default_factory=dict[str, np.ndarray])
 
     def __post_init__(self) -> None:
         _check(self)
@@ -46,6 +51,7 @@ class Mesh:
         """A mesh whose normals are those of its faces, averaged by area at each vertex."""
         points = np.ascontiguousarray(vertices, dtype=np.float32)
         triangles = np.ascontiguousarray(faces, dtype=np.int32)
+        _check_faces(triangles, len(points))
         return cls(points, triangles, vertex_normals(points, triangles))
 
     def face_normals(self) -> Float32[np.ndarray, "F 3"]:
@@ -71,11 +77,14 @@ def vertex_normals(
         np.bincount(faces.ravel(), np.repeat(crossed[:, axis], 3), minlength=len(vertices))
         for axis in range(3)
     ]
-    return _unit(np.stack(summed, axis=1)).astype(np.float32)
+    return _unit(np.stack(summed, axis=1).astype(np.float64)).astype(np.float32)
 
 
 def write_mesh(path: Path, mesh: Mesh) -> None:
-    """Write a binary PLY that mesh viewers open, with normals, colours and extras by vertex."""
+    """Write a binary PLY that mesh viewers open, with normals, colours and extras by vertex.
+
+    Extras of several columns become properties `albedo_0 albedo_1 albedo_2`.
+    """
     import trimesh
     from trimesh.exchange.ply import export_ply
 
@@ -87,7 +96,7 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
         faces=mesh.faces,
         vertex_normals=mesh.normals,
         vertex_colors=colors,
-        vertex_attributes={name: np.asarray(rows) for name, rows in mesh.extras.items()},
+        vertex_attributes=_columns(mesh.extras),
         process=False,
         validate=False,
     )
@@ -103,39 +112,64 @@ def read_mesh(path: str | Path) -> Mesh:
     Raises:
         ArtifactError: it is missing, is no mesh, or has no faces.
     """
-    import trimesh
-
     path = Path(path)
     if not path.is_file():
         raise ArtifactError(f"No mesh {path}: there is no such file. Check the name.")
-    try:
-        loaded: Any = trimesh.load_mesh(path, process=False, maintain_order=True)
-        if isinstance(loaded, trimesh.Scene):
-            loaded = loaded.to_mesh()
-    except (ValueError, KeyError, IndexError, TypeError, OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(
-            f"{path} ({path.stat().st_size} bytes) is not a mesh that can be read"
-            f" ({type(error).__name__}: {error}). Give a .ply, .glb or .obj with triangles."
-        ) from error
+    loaded = _loaded(path)
+    # trimesh leaves normals in the file, and columns that it does not know.
+    rows = read_elements(path)["vertex"] if path.suffix.lower() == ".ply" else None
     faces = np.asarray(getattr(loaded, "faces", ()), dtype=np.int32).reshape(-1, 3)
     if len(faces) == 0:
-        count = len(getattr(loaded, "vertices", ()))
+        count = len(getattr(loaded, "vertices", ()) if rows is None else rows)
         raise ArtifactError(
             f"{path} has {count} vertices and no faces: it is a cloud of points, not a surface."
             " relight.bake makes a surface.ply from a scene and its cameras."
         )
-    vertices = np.ascontiguousarray(loaded.vertices, dtype=np.float32)
-    has_normals = "vertex_normals" in loaded._cache.cache
-    normals = (
-        _unit(np.asarray(loaded.vertex_normals, dtype=np.float32))
-        if has_normals
-        else vertex_normals(vertices, faces)
+    normals = loaded.vertex_normals
+    if rows is not None and {"nx", "ny", "nz"} <= set(rows.dtype.names or ()):
+        normals = np.stack([rows[name] for name in ("nx", "ny", "nz")], axis=1)
+    has_colors = loaded.visual.kind == "vertex"
+    colors = np.asarray(loaded.visual.vertex_colors)[:, :3] if has_colors else None
+    names = [] if rows is None else [n for n in rows.dtype.names or () if n not in OWN_COLUMNS]
+    return Mesh(
+        np.ascontiguousarray(loaded.vertices, dtype=np.float32),
+        faces,
+        _unit(np.asarray(normals, dtype=np.float32)),
+        None if colors is None else colors.astype(np.float32) / 255,
+        {} if rows is None else _grouped({name: rows[name] for name in names}),
     )
-    colors = None
-    if loaded.visual.kind == "vertex":
-        colors = np.asarray(loaded.visual.vertex_colors)[:, :3].astype(np.float32) / 255
-    extras = {name: np.asarray(rows) for name, rows in loaded.vertex_attributes.items()}
-    return Mesh(vertices, faces, normals, colors, extras)
+
+
+def _loaded(path: Path) -> Any:
+    import trimesh
+
+    try:
+        loaded: Any = trimesh.load_mesh(path, process=False, maintain_order=True)
+        return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
+    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        raise ArtifactError(
+            f"{path} ({path.stat().st_size} bytes) is not a mesh that can be read"
+            f" ({type(error).__name__}: {error}). Give a .ply, .glb or .obj with triangles."
+        ) from error
+
+
+def _columns(extras: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        name if rows.shape[1] == 1 else f"{name}_{number}": np.ascontiguousarray(column)
+        for name, rows in extras.items()
+        for number, column in enumerate(rows.T)
+    }
+
+
+def _grouped(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns `albedo_0 albedo_1 ...` of a file, by the attribute they are parts of."""
+    groups: dict[str, list[np.ndarray]] = {}
+    for name, column in columns.items():
+        stem, _, number = name.rpartition("_")
+        is_part = bool(stem) and number.isdecimal() and f"{stem}_0" in columns
+        rows = np.asarray(column, dtype=np.float32)
+        groups.setdefault(stem if is_part else name, []).append(rows.reshape(len(rows), -1))
+    return {name: np.concatenate(parts, axis=1) for name, parts in groups.items()}
 
 
 def _crossed(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -161,13 +195,22 @@ def _check(mesh: Mesh) -> None:
         wanted = (len(mesh.faces) if name == "faces" else count, columns)
         if rows.shape != wanted:
             raise DataError(f"a mesh needs {name} of shape {list(wanted)}; got {list(rows.shape)}.")
-    if len(mesh.faces) and not 0 <= int(mesh.faces.min()) <= int(mesh.faces.max()) < count:
-        raise DataError(
-            f"a mesh's faces name vertices 0 to {count - 1}; found {int(mesh.faces.min())} to"
-            f" {int(mesh.faces.max())}. Export it again."
-        )
+    for name, rows in mesh.extras.items():
+        if rows.ndim != 2 or len(rows) != count:
+            raise DataError(
+                f"a mesh needs the extra {name!r} of shape [{count}, C]; got {list(rows.shape)}."
+            )
+    _check_faces(mesh.faces, count)
     if not np.isfinite(mesh.vertices).all():
         bad = int((~np.isfinite(mesh.vertices)).any(axis=1).sum())
         raise DataError(
             f"{bad} of a mesh's {count} vertices are not finite. Remove them in an editor."
+        )
+
+
+def _check_faces(faces: np.ndarray, count: int) -> None:
+    if len(faces) and not 0 <= int(faces.min()) <= int(faces.max()) < count:
+        raise DataError(
+            f"a mesh's faces name vertices 0 to {count - 1}; found {int(faces.min())} to"
+            f" {int(faces.max())}. Export it again."
         )
