@@ -225,6 +225,7 @@ class Sight:
         """The grey levels of the canvas once all colours and the order are up to date."""
         self.wait(
             "!fovea.view.asked && !fovea.view.spark.sorting && !fovea.view.spark.sortDirty"
+            " && fovea.view.spark.updateTimeoutId === -1"
             " && !fovea.relight.left && !fovea.relight.waiting"
         )
         shot = self.page.locator("#canvas").screenshot(timeout=PATIENCE_S * 1000)

@@ -161,4 +161,8 @@ def test_an_exported_page_relights_from_packed_materials(relit_run, look, tmp_pa
 
 def test_a_scene_without_materials_shows_no_panel(scene, look):
     with Server(scene) as server:
-        assert not look(server.url).page.locator("#relight").is_visible()
+        page = look(server.url).page
+        assert not page.locator("#relight").is_visible()
+        page.keyboard.press("u")
+        up = page.evaluate("() => fovea.view.rig.up.toArray()")
+        assert up == [0, 0, 1], "without cameras another axis can be called up"

@@ -81,6 +81,7 @@
         const light = await this.fetched(choice);
         if (this.chosen !== choice) return;
         this.light = light;
+        this.notice("");
         this.change("light");
       } catch (error) {
         this.notice(String(error?.message ?? error));
@@ -93,7 +94,6 @@
         const light = lights.fromBytes(new Uint8Array(await file.arrayBuffer()), file.name);
         const choice = this.add({ name: file.name.replace(/\.\w+$/, ""), light });
         this.list();
-        this.notice("");
         await this.choose(choice);
       } catch (error) {
         this.notice(String(error?.message ?? error));
@@ -148,12 +148,20 @@
     }
 
     turnBy(angle) {
+      if (!this.shader) return;
       this.set.turn = ((this.set.turn + angle + 540) % 360) - 180;
       this.tell();
       this.change("light");
     }
 
+    // Another way is up.
+    stand(up) {
+      this.up = up;
+      this.change("light");
+    }
+
     nextLight() {
+      if (!this.shader) return;
       const { choices } = this;
       this.choose(choices[(choices.indexOf(this.chosen) + 1) % choices.length]);
     }

@@ -273,6 +273,17 @@
     find("walk").setAttribute("aria-pressed", mode === "walk");
   }
 
+  // Another axis of the file points up; only where no camera knows better.
+  const UPS = [[0, -1, 0], [0, 0, 1], [0, 1, 0]];
+  const NAMED_UPS = [UPS[0], "z", "y"]; // as the lights' maps take them
+  function nextUp() {
+    if (!state.view?.mesh || state.page.cameras) return;
+    state.up = ((state.up ?? 0) + 1) % UPS.length;
+    state.view.rig.setUp(new foveaVendor.Vector3(...UPS[state.up]));
+    state.view.home(false);
+    if (state.relight?.shader) state.relight.stand(NAMED_UPS[state.up]);
+  }
+
   function goHome() {
     setMode("orbit");
     state.view?.home();
@@ -280,12 +291,14 @@
 
   function listKeys() {
     const rows = ["drag", "pan", "wheel", "move", "lift", "fast", "film", "photo", "home"];
+    if (state.page && !state.page.cameras) rows.push("up");
     if (state.relight?.shader) rows.push("turn", "light");
     find("help").replaceChildren(...rows.flatMap((row) => [
       make("dt", { text: say(`help_${row}`) }), make("dd", { text: say(`help_${row}_does`) })]));
   }
 
   function toggleHelp() {
+    listKeys();
     find("help").hidden = !find("help").hidden;
     find("ask").setAttribute("aria-expanded", !find("help").hidden);
   }
@@ -301,6 +314,7 @@
     Digit1: () => setMode("orbit"), Digit2: () => setMode("walk"), KeyH: goHome, Space: () => state.view?.toggleFilm(),
     BracketLeft: () => nextPhotograph(-1), BracketRight: () => nextPhotograph(1),
     Comma: () => state.relight?.turnBy(-5), Period: () => state.relight?.turnBy(5), KeyL: () => state.relight?.nextLight(),
+    KeyU: nextUp,
   };
 
   function listen() {

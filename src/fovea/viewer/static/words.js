@@ -30,7 +30,7 @@
       help_lift: "Q E", help_lift_does: "down, up", help_fast: "Shift", help_fast_does: "faster",
       help_film: "space", help_film_does: "film", help_photo: "[ ]", help_photo_does: "photographs",
       help_home: "H", help_home_does: "first view", help_turn: "Shift drag, , .", help_turn_does: "turn the light",
-      help_light: "L", help_light_does: "next light",
+      help_up: "U", help_up_does: "another axis is up", help_light: "L", help_light_does: "next light",
     },
     zh: {
       other: "English", theme: "浅色或深色", view: "场景", tools: "相机",
@@ -60,7 +60,7 @@
       help_lift: "Q E", help_lift_does: "下降、上升", help_fast: "Shift", help_fast_does: "加速",
       help_film: "空格", help_film_does: "播放", help_photo: "[ ]", help_photo_does: "切换照片",
       help_home: "H", help_home_does: "初始视角", help_turn: "Shift 拖动，, .", help_turn_does: "旋转光照",
-      help_light: "L", help_light_does: "下一种光照",
+      help_up: "U", help_up_does: "换一个轴向上", help_light: "L", help_light_does: "下一种光照",
     },
   };
 
