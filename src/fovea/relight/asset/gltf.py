@@ -1,6 +1,6 @@
 """A textured object as one .glb file, glTF 2.0: y up, metal and roughness, textures inside.
 
-trimesh writes the container; tangents, which it does not know, and names are added on its way.
+trimesh writes the container; tangents, which it does not know, and occlusion are added on its way.
 
 Source: Khronos, glTF 2.0 specification, 3.7.2 (meshes) and 3.9 (materials).
 """
@@ -58,7 +58,7 @@ def write_glb(
         [_unit(flat.tangents[:, :3] @ turned.T), flat.tangents[:, 3:]], axis=1
     ).astype("<f4")
 
-    def add_tangents(buffers: dict[str, bytes], tree: dict[str, Any]) -> None:
+    def complete(buffers: dict[str, bytes], tree: dict[str, Any]) -> None:
         buffers["tangents"] = tangents.tobytes()
         accessors: dict[str, Any] = tree["accessors"]
         accessors["tangents"] = {
@@ -69,23 +69,25 @@ def write_glb(
         }
         (primitive,) = tree["meshes"][0]["primitives"]
         primitive["attributes"]["TANGENT"] = len(accessors) - 1
+        (material,) = tree["materials"]
+        # One picture serves both: occlusion is its red.
+        packed = material["pbrMetallicRoughness"]["metallicRoughnessTexture"]
+        material["occlusionTexture"] = dict(packed)
         tree["asset"]["generator"] = "fovea"
 
     scene = trimesh.Scene()
     scene.add_geometry(mesh, geom_name=name, node_name=name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(export_glb(scene, include_normals=True, buffer_postprocessor=add_tangents))
+    path.write_bytes(export_glb(scene, include_normals=True, buffer_postprocessor=complete))
 
 
 def _material(textures: Textures, name: str) -> Any:
     from trimesh.visual.material import PBRMaterial
 
-    packed = Image.fromarray(textures.occlusion_roughness_metallic)
     return PBRMaterial(
         name=name,
         baseColorTexture=Image.fromarray(textures.base_color),
-        metallicRoughnessTexture=packed,
-        occlusionTexture=packed,
+        metallicRoughnessTexture=Image.fromarray(textures.occlusion_roughness_metallic),
         normalTexture=Image.fromarray(textures.normal),
         metallicFactor=1.0,
         roughnessFactor=1.0,

@@ -178,8 +178,9 @@ def _of_nearest(gaussians: Gaussians, values: Tensor, positions: np.ndarray) -> 
     opacities = gaussians.opacities.detach()
     opaque = opacities >= torch.minimum(opacities.new_tensor(OPAQUE), opacities.median())
     means, rows = (part[opaque].cpu().numpy() for part in (gaussians.means.detach(), values))
-    _, found = KDTree(means).query(positions, k=min(NEAREST, len(means)))
-    at = np.reshape(found, (len(positions), -1))
+    count = min(NEAREST, len(means))
+    _, found = KDTree(means).query(positions, k=count)
+    at = np.reshape(found, (len(positions), count))
     weights = opacities[opaque].cpu().numpy()[at]
     return np.einsum("pk,pkc->pc", weights, rows[at]) / weights.sum(axis=1, keepdims=True)
 
