@@ -148,10 +148,98 @@ def wrong_colmap_model(tmp: Path) -> Call:
     model.mkdir(parents=True)
     (bear / "images").mkdir()
     shutil.copy(one_photograph(bear), bear / "images" / "one.png")
-    (model / "cameras.txt").write_text("1 FOV 200 200 210 210 100 100 0.9\n")
+    (model / "cameras.txt").write_text("1 EQUIRECTANGULAR 200 100\n")
     (model / "images.txt").write_text("1 1 0 0 0 0 0 4 1 one.png\n\n")
     (model / "points3D.txt").write_text("")
     return Call(["relight", "fit", "bear", *QUICK])
+
+
+def lens_in_px(tmp: Path, **frame: object) -> Path:
+    """Four photographs with one `transforms.json` that gives the focal length in px."""
+    bear = capture(tmp)
+    poses = json.loads((bear / "transforms_train.json").read_text())
+    for name in ("train", "test"):
+        (bear / f"transforms_{name}.json").unlink()
+    poses["frames"][1] |= frame
+    document = {"fl_x": 280.0, "frames": poses["frames"]}
+    (bear / "transforms.json").write_text(json.dumps(document))
+    return bear
+
+
+def photographs_of_two_sizes(tmp: Path) -> Call:
+    from PIL import Image
+
+    path = sorted(lens_in_px(tmp).glob("train_*/rgba.png"))[1]
+    Image.open(path).resize((100, 100)).save(path)
+    return Call(["relight", "fit", "bear", *QUICK])
+
+
+def photographs_that_are_missing(tmp: Path) -> Call:
+    for path in lens_in_px(tmp).glob("train_*/rgba.png"):
+        path.unlink()
+    return Call(["relight", "fit", "bear", *QUICK])
+
+
+def photographs_that_are_copies(tmp: Path) -> Call:
+    paths = sorted(lens_in_px(tmp).glob("train_*/rgba.png"))
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    return Call(["relight", "fit", "bear", "hold_out=0", *QUICK])
+
+
+def pose_with_nan(tmp: Path) -> Call:
+    lens_in_px(tmp, transform_matrix=[[1, 0, 0, float("nan")], [0, 1, 0, 0], [0, 0, 1, 0]])
+    return Call(["relight", "fit", "bear", *QUICK])
+
+
+def photograph_with_nan(tmp: Path) -> Call:
+    import numpy as np
+    from PIL import Image
+
+    values = np.full((20, 20), 0.5, np.float32)
+    values[3, 4] = np.nan
+    bear = lens_in_px(tmp, file_path="train_001/float.tif", fl_x=28.0)
+    Image.fromarray(values).save(bear / "train_001" / "float.tif")
+    poses = json.loads((bear / "transforms.json").read_text())
+    del poses["fl_x"]
+    (bear / "transforms.json").write_text(json.dumps(poses | {"camera_angle_x": 0.69}))
+    return Call(["relight", "fit", "bear", *QUICK])
+
+
+def photographs_too_large_for_memory(tmp: Path) -> Call:
+    from PIL import Image
+
+    bear, side = lens_in_px(tmp), 12_000
+    poses = json.loads((bear / "transforms.json").read_text())
+    poses["frames"] = [poses["frames"][n % 4] for n in range(1_000)]
+    (bear / "transforms.json").write_text(json.dumps(poses))
+    for number, path in enumerate(sorted(bear.glob("train_*/rgba.png"))):
+        # One bit a pixel: large only once it is decoded.
+        Image.new("1", (side, side), number % 2).save(path)
+    return Call(["relight", "fit", "bear", "resolution=1"])
+
+
+def photographs_that_share_nothing(tmp: Path) -> Call:
+    import numpy as np
+    from PIL import Image
+
+    (tmp / "walk").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(4):
+        noise = random.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp / "walk" / f"walk_{number}.png")
+    return Call(["relight", "poses", "walk", "features=256"])
+
+
+def video_that_is_none(tmp: Path) -> Call:
+    (tmp / "walk.mp4").write_text("a walk around a bear\n")
+    return Call(["relight", "poses", "walk.mp4"])
+
+
+def folder_without_photographs(tmp: Path) -> Call:
+    (tmp / "walk").mkdir()
+    (tmp / "walk" / "notes.txt").write_text("a bear, sitting\n")
+    return Call(["relight", "poses", "walk"])
 
 
 def locked_run(tmp: Path) -> Call:
@@ -166,6 +254,54 @@ def full_disk(tmp: Path) -> Call:
     return Call(
         ["relight", "fit", "bear", *QUICK, "--root", "small"], around=lambda: small_disk(tmp)
     )
+
+
+def small_scene(tmp: Path, *, has_materials: bool = False) -> None:
+    """A scene of a few Gaussians, and a map of light."""
+    import numpy as np
+    import torch
+
+    from fovea.scene.gaussians import Gaussians
+    from fovea.scene.ply import write_ply
+    from fovea.scene.radiance import write_radiance
+
+    count = 4
+    widths = {"normal": 3, "albedo": 3, "roughness": 1, "metallic": 1} if has_materials else {}
+    scene = Gaussians(
+        means=torch.eye(count, 3),
+        quats=torch.eye(1, 4).repeat(count, 1),
+        scales=torch.full((count, 3), 0.1),
+        opacities=torch.full((count,), 0.9),
+        harmonics=torch.zeros(count, 1, 3),
+        extras={name: torch.full((count, width), 0.5) for name, width in widths.items()},
+    )
+    write_ply(tmp / "scene.ply", scene)
+    write_radiance(tmp / "dusk.hdr", np.ones((4, 8, 3), np.float32))
+
+
+def picture_as_light(tmp: Path) -> Call:
+    small_scene(tmp)
+    shutil.copy(one_photograph(STILL_LIFE), tmp / "dusk.png")
+    return Call(["relight", "film", "scene.ply", "light=dusk.png"])
+
+
+def picture_named_as_light(tmp: Path) -> Call:
+    small_scene(tmp, has_materials=True)
+    shutil.copy(one_photograph(STILL_LIFE), tmp / "dusk.hdr")
+    return Call(["relight", "film", "scene.ply", "light=dusk.hdr"])
+
+
+def scene_without_materials_under_a_light(tmp: Path) -> Call:
+    small_scene(tmp)
+    return Call(["relight", "film", "scene.ply", "light=dusk.hdr"])
+
+
+def cameras_of_another_scene(tmp: Path) -> Call:
+    small_scene(tmp)
+    turned = {"rotation": [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], "position": [9, 0, 0]}
+    camera = {"width": 8, "height": 8, "fx": 9, "fy": 9, "cx": 4, "cy": 4, "split": "train"}
+    (tmp / "cameras.json").write_text(json.dumps({"cameras": [camera | turned]}))
+    return Call(["relight", "film", "scene.ply", "cameras.json"])
 
 
 @contextmanager
@@ -200,7 +336,20 @@ CASES = [
     image_of_another_size,
     text_file_as_png,
     broken_ply,
+    picture_as_light,
+    picture_named_as_light,
+    scene_without_materials_under_a_light,
+    cameras_of_another_scene,
     wrong_colmap_model,
+    photographs_of_two_sizes,
+    photographs_that_are_missing,
+    photographs_that_are_copies,
+    pose_with_nan,
+    photograph_with_nan,
+    photographs_too_large_for_memory,
+    photographs_that_share_nothing,
+    video_that_is_none,
+    folder_without_photographs,
     locked_run,
     full_disk,
 ]
@@ -234,6 +383,7 @@ def normal(text: str, tmp: Path) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d_\d{4}_([\w-]+)_\w{4}\b", r"<run of \1>", text)
     text = re.sub(r"\b(\w+)-[0-9a-f]{8}\b", r"<folder of \1>", text)
     text = re.sub(r"process \d+", "process <pid>", text)
+    text = re.sub(r"[\d.]+ GB are free", "<gigabytes> are free", text)
     return re.sub(r"\d\d:\d\d:\d\d", "<time>", text)
 
 

@@ -177,9 +177,9 @@ def test_photographs_in_another_folder_are_pointed_at(colmap):
 
 def test_a_camera_model_that_cannot_be_used_is_named_with_the_way_out(colmap_text):
     path = colmap_text / "sparse/0/cameras.txt"
-    path.write_text("1 EQUIRECTANGULAR 40 30\n2 SIMPLE_PINHOLE 32 24 30 16 12\n")
+    path.write_text("1 NEXT_YEARS 40 30 35 20 15 7\n2 SIMPLE_PINHOLE 32 24 30 16 12\n")
     said = refused(colmap_text, DataError)
-    assert "EQUIRECTANGULAR" in said
+    assert "NEXT_YEARS" in said
     assert f"colmap image_undistorter --image_path {colmap_text}/images" in said
 
 

@@ -77,7 +77,9 @@ def image_size(
     """The height and width that `read_image` would give, from the file's header alone."""
     with _open(Path(path), most_pixels) as picture:
         width, height = picture.size
-        is_turned = upright and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        # Pillow decodes a whole PNG to look for EXIF behind its pixels, where nobody puts it.
+        has_exif = picture.format != "PNG" or "exif" in picture.info
+        is_turned = upright and has_exif and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if is_turned else (height, width)
 
 

@@ -109,7 +109,7 @@ def refuse_if_too_large(views: Sequence[View], resolution: int) -> str:
     Raises:
         DataError: it is more than is free.
     """
-    sizes = [photograph_size(view.image) for view in views]
+    sizes = [photograph_size(view.image, upright=False) for view in views]
     pixels = 0
     for height, width in sizes:
         wide, high = scaled_size(width=width, height=height, resolution=resolution)
