@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.film import film
+from fovea.relight.lighting import Lighting
 from fovea.relight.relighting import Studio
 from fovea.relight.stages import FILM, FilmConfig
 from fovea.runs.stage import Context
@@ -180,3 +181,12 @@ def test_a_picture_of_eight_bits_is_no_light(place):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     with pytest.raises(Exception, match=r"red\.hdr"):
         filmed(place, light=path)
+
+
+def test_the_learnt_light_is_filmed_where_no_other_is_given(place):
+    cubemap = torch.zeros(6, 16, 16, 3)
+    cubemap[0] = torch.tensor([0.0, 0.9, 0.0])
+    Lighting(cubemap, None, {"mode": "corrected"}).write(place / "lighting.npz")
+    context = filmed(place, lighting=place / "lighting.npz", frames=2)
+    frames, _ = read_video(context.output("video"))
+    assert middle(frames[0]).argmax() == 1, "face 0 of a cubemap in world axes looks to +x"

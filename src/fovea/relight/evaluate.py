@@ -23,8 +23,8 @@ from fovea.metrics.metric import MeanMetric
 from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
 from fovea.relight.capture import Capture, Photograph, View, load, read_capture
 from fovea.relight.relighting import (
+    FittedLight,
     Studio,
-    displayed,
     evenly,
     maps_in,
     missing_materials,
@@ -126,7 +126,7 @@ class _Judged:
     """The maps of the lights under which there is truth."""
     fitted: str
     """Which of them is the one the scene was fitted under; empty where none is."""
-    shaded_by: Relighter | None = None
+    shaded_by: Relighter | FittedLight | None = None
     """The shading under the fitted light, where it was given."""
 
 
@@ -295,7 +295,7 @@ def _score_materials(
         shown = (wanted * truth.coverage)[..., None].expand(-1, -1, 3)
         _keep(judged, look, view, None, f"true {name}", shown)
     if judged.shaded_by is not None:
-        shaded = displayed(judged.shaded_by.shade(buffer).cpu(), alpha, judged.behind)
+        shaded = judged.studio.picture(judged.shaded_by, buffer, judged.behind).cpu()
         wanted = load(view, judged.resolution).over(judged.behind)
         scores = image_scores(judged.metrics, shaded, wanted)
         look.scores.update({f"pbr_{name}": value for name, value in scores.items()})
@@ -354,8 +354,7 @@ def _relit(
     assert shading, "each light has its shading"
     buffer = judged.studio.buffer(look.camera)
     scaled = (buffer.albedo * buffer.albedo.new_tensor(ratio)).clamp(0, 1)
-    shaded = shading.shade(replace(buffer, albedo=scaled))
-    image = displayed(shaded.cpu(), buffer.alpha.cpu(), judged.behind)
+    image = judged.studio.picture(shading, replace(buffer, albedo=scaled), judged.behind).cpu()
     wanted = relit_photograph(view, light, look.camera, judged.behind)
     _keep(judged, look, view, f"_{light}", f"{light}", image)
     _keep(judged, look, view, None, f"true {light}", wanted)

@@ -22,9 +22,9 @@ from fovea.errors import DataError
 from fovea.relight.cameras import film_path, read_cameras
 from fovea.relight.pointlight_film import PointFilm
 from fovea.relight.relighting import (
+    FittedLight,
     LastBuffer,
     Studio,
-    displayed,
     maps_in,
     require_materials,
     require_seen,
@@ -96,18 +96,19 @@ class _Lit:
     """By which the light turns from a frame to the next."""
     behind: Tensor | None
     """A colour; None shows the environment."""
-    _shading: Relighter | None = None
+    shading: Relighter | FittedLight | None = None
+    """What shades every frame, unless the light turns; made for the first one."""
 
     @torch.no_grad()
     def picture(self, number: int, camera: Camera) -> Picture:
         """Frame `number` from a camera."""
         light = self.environment.rotated(number * self.degrees)
-        shading = self._shading
+        shading = self.shading
         if shading is None or self.degrees:
-            shading = self._shading = self.buffers.studio.under(light)
+            shading = self.shading = self.buffers.studio.under(light)
         buffer = self.buffers(camera)
         behind = sky(light, camera) if self.behind is None else self.behind
-        return displayed(shading.shade(buffer), buffer.alpha, behind)
+        return self.buffers.studio.picture(shading, buffer, behind)
 
 
 class _Beside:
@@ -131,7 +132,7 @@ def _shots(
     sized = partial(_sized, config=config)
     lights = _lights(config)
     has_point = config.point.motion != "none"
-    if not lights and not has_point:
+    if not lights and not has_point and not config.lighting:
         if config.background == "light":
             raise DataError(
                 "background=light shows the environment, and no light is given. Give light=MAP.hdr,"
@@ -150,6 +151,10 @@ def _shots(
     shots = {
         name: _Lit(buffers, studio.environment(path), step, behind) for name, path in lights.items()
     }
+    if not shots:
+        fitted = studio.fitted_environment()
+        assert fitted is not None, "without maps there is a learnt light"
+        shots = {"fitted": _Lit(buffers, fitted, step, behind, studio.fitted())}
     return shots, _cameras(config, views, count)
 
 

@@ -18,6 +18,11 @@ from torch import Tensor
 from fovea.errors import DataError
 from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment, Up
+from fovea.relight.light.prefilter import Prefilter
+from fovea.relight.lighting import Lighting
+from fovea.relight.shading import table
+from fovea.relight.shading.split_sum import BlurredLight, shade_linear
+from fovea.relight.shading.tonemap import display
 from fovea.relight.stages import LitConfig
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb
@@ -28,12 +33,15 @@ if TYPE_CHECKING:
     from fovea.relight.deferred import Relighter
     from fovea.relight.gbuffer import GBuffer
     from fovea.relight.surface.rays import Tracer
+    from fovea.relight.volumes.occlusion import OcclusionVolume
 
 MATERIALS = ("normal", "albedo", "roughness", "metallic")
 LEVEL = 0.9
 """Cosine between the photographs' up and an axis from which on that axis is meant."""
 LEAST_SEEN = 0.01
 """Share of the Gaussians that some camera must see, if the two belong together."""
+MAP_HEIGHT = 128
+"""Rows of the map that a learnt cubemap becomes."""
 THIN = 1e-4
 """Coverage below which a pixel's own colour is not made out."""
 
@@ -84,6 +92,11 @@ def up_of(config: LitConfig, cameras: Sequence[Camera]) -> Up:
         return config.up
     if config.mode == "reference":
         return "y"
+    return up_seen(cameras)
+
+
+def up_seen(cameras: Sequence[Camera]) -> Up:
+    """Which way the cameras were held: an axis where it is nearly one, z where there are none."""
     if not cameras:
         return "z"
     up = upward(cameras)
@@ -126,6 +139,7 @@ class Studio:
         self.config = config
         self.up: Up = up_of(config, cameras)
         self.tracer = _tracer(config)
+        self.lighting = Lighting.read(config.lighting) if config.lighting else None
 
     def environment(self, path: Path) -> Environment:
         """A map as it stands in this world, turned and dimmed as asked for."""
@@ -156,12 +170,90 @@ class Studio:
             shading=self.config.shading,
         )
 
-    def fitted(self) -> Relighter | None:
-        """The shading under the light that the scene was fitted under, where it was given."""
-        if self.config.light is None:
+    def fitted_environment(self) -> Environment | None:
+        """The light that the scene was fitted under, where it was given."""
+        if self.config.light is not None:
+            light = Environment.read(self.config.light, up=self.up)
+        elif self.lighting is not None:
+            # A cubemap in world axes is a map that needs no turning.
+            radiance = latlong.from_cubemap(self.lighting.cubemap, MAP_HEIGHT)
+            light = Environment(radiance, up="y")
+        else:
             return None
-        light = Environment.read(self.config.light, up=self.up)
-        return self.under(light.to(self.gaussians.means.device))
+        return light.to(self.gaussians.means.device)
+
+    def fitted(self) -> Relighter | FittedLight | None:
+        """The shading under that light."""
+        if self.config.mode == "reference" and self.lighting:
+            return FittedLight(self.lighting, self._occlusion())
+        light = self.fitted_environment()
+        return light and self.under(light)
+
+    def picture(
+        self,
+        shading: Relighter | FittedLight,
+        buffer: GBuffer,
+        behind: Float[Tensor, " 3"] | Float[Tensor, "h w 3"],
+    ) -> Float[Tensor, "h w 3"]:
+        """A shaded view before a background."""
+        linear = shading.shade(buffer)
+        flags = self.lighting.flags if self.lighting and self.config.mode == "reference" else {}
+        # The published pictures under the fitted light end at the mask, not by coverage.
+        is_cut = isinstance(shading, FittedLight)
+        alpha = (buffer.alpha > 0).to(linear) if is_cut else buffer.alpha
+        return displayed(
+            linear,
+            alpha,
+            behind,
+            tone=bool(flags.get("tone", False)),
+            gamma=bool(flags.get("gamma", True)),
+        )
+
+    def _occlusion(self) -> OcclusionVolume | None:
+        path = self.config.occlusion
+        if path is None or not self.config.shadows:
+            return None
+        from fovea.relight.volumes.occlusion import OcclusionVolume
+
+        volume = OcclusionVolume.read(path)
+        volume.require_scene(self.gaussians, where=path)
+        return volume.to(self.gaussians.means.device)
+
+
+class FittedLight:
+    """The learnt light of the reference mode, with what hides it and what comes from nearby.
+
+    Args:
+        lighting: of relight.decompose mode=reference.
+        occlusion: baked; None where nothing hides the light.
+    """
+
+    def __init__(self, lighting: Lighting, occlusion: OcclusionVolume | None) -> None:
+        self.lighting = lighting
+        self.occlusion = occlusion if lighting.flags.get("indirect") else None
+        prefilter = Prefilter(lighting.cubemap.shape[1], "reference")
+        self.blurred = BlurredLight(*prefilter(lighting.cubemap))
+
+    @torch.no_grad()
+    def shade(self, buffer: GBuffer) -> Float[Tensor, "h w 3"]:
+        """The view's linear radiance; black where nothing is."""
+        visible, nearby = None, None
+        if self.occlusion is not None:
+            visible = self.occlusion.visibility(buffer.points, buffer.normals)[..., None]
+        if visible is not None and self.lighting.nearby is not None:
+            nearby = self.lighting.nearby.irradiance(buffer.points, buffer.normals)
+        shaded = shade_linear(
+            self.blurred,
+            table.table(),
+            normals=buffer.normals,
+            view=buffer.view,
+            albedo=buffer.albedo,
+            roughness=buffer.roughness,
+            metallic=buffer.metallic if self.lighting.flags.get("metallic") else None,
+            visibility=visible,
+            irradiance=nearby,
+        )
+        return torch.where(buffer.alpha[..., None] > 0, shaded.color, 0)
 
 
 class LastBuffer:
@@ -182,6 +274,9 @@ def displayed(
     linear: Float[Tensor, "h w 3"],
     alpha: Float[Tensor, "h w"],
     behind: Float[Tensor, " 3"] | Float[Tensor, "h w 3"],
+    *,
+    tone: bool = False,
+    gamma: bool = True,
 ) -> Float[Tensor, "h w 3"]:
     """Linear light, multiplied by coverage, as a picture before a background.
 
@@ -192,9 +287,11 @@ def displayed(
         linear: what the shading gives.
         alpha: coverage.
         behind: sRGB, one colour or a picture.
+        tone: bend highlights; otherwise they are cut off.
+        gamma: encode as sRGB; a reference fit without it has display values already.
     """
     cover = alpha[..., None]
-    own = linear_to_srgb((linear / cover.clamp_min(THIN)).clamp(0, 1))
+    own = display(linear / cover.clamp_min(THIN), tone=tone, gamma=gamma)
     return torch.lerp(behind.to(own).expand_as(own), own, cover).clamp(0, 1)
 
 
