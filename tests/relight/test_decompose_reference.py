@@ -13,13 +13,13 @@ from fovea.relight.bake import bake
 from fovea.relight.capture import load, read_capture
 from fovea.relight.decompose_reference import decompose_reference
 from fovea.relight.fit import fit
+from fovea.relight.frozen import FrozenViews
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
 from fovea.relight.published import Learnt, Shading
 from fovea.relight.shading import reference
 from fovea.relight.shading.split_sum import BlurredLight, remap_roughness
 from fovea.relight.shading.table import table
-from fovea.relight.sights import Sights
 from fovea.relight.stages import (
     BAKE,
     DECOMPOSE,
@@ -105,8 +105,8 @@ def test_a_steps_loss_is_the_sum_of_its_terms(scene, occlusion, views):
     cameras, photographs = views
     values = learnt(len(scene))
     shading = Shading.of(ALL, LIGHT_RES, torch.device("cpu"))
-    sights = Sights(scene, cameras, occlusion, bound=1.5)
-    found = shading.loss(shading.view(sights, 2, values), photographs[2], values)
+    frozen = FrozenViews(scene, cameras, occlusion, bound=1.5)
+    found = shading.loss(shading.view(frozen, 2, values), photographs[2], values)
 
     # The same without anything kept: the whole image, from the library's own parts.
     whole = replace(scene, extras=scene.extras | values.activated())
@@ -140,8 +140,8 @@ def test_gradients_reach_all_that_is_learnt_and_no_geometry(scene, occlusion, vi
     geometry = [scene.means, scene.quats, scene.scales, scene.opacities, scene.extras["normal"]]
     for each in geometry:
         each.requires_grad_()
-    sights = Sights(scene, cameras, occlusion, bound=1.5)
-    seen = shading.view(sights, 0, values)
+    frozen = FrozenViews(scene, cameras, occlusion, bound=1.5)
+    seen = shading.view(frozen, 0, values)
     torch.nn.functional.l1_loss(seen.picture, photographs[0]).backward()
     wanted = [*values.materials.values(), values.cubemap, *values.nearby.parameters()]
     assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in wanted)
@@ -154,12 +154,12 @@ def test_gradients_reach_all_that_is_learnt_and_no_geometry(scene, occlusion, vi
 def test_each_published_setting_changes_what_it_should(scene, occlusion, views, name):
     cameras, photographs = views
     values = learnt(len(scene))
-    sights = Sights(scene, cameras, occlusion, bound=1.5)
+    frozen = FrozenViews(scene, cameras, occlusion, bound=1.5)
     changed = replace_setting(ALL, name, not ALL.tone if name in FLAGS else 0.0)
     pictures, found = [], []
     for published in (ALL, changed):
         shading = Shading.of(published, LIGHT_RES, torch.device("cpu"))
-        seen = shading.view(sights, 0, values)
+        seen = shading.view(frozen, 0, values)
         pictures.append(seen.picture)
         found.append(shading.loss(seen, photographs[0], values).item())
     assert found[0] != found[1]
@@ -174,8 +174,8 @@ def replace_setting(published: PublishedConfig, name: str, value: Any) -> Publis
 
 
 def test_what_views_show_is_the_same_kept_or_found_again(scene, occlusion, views):
-    kept = Sights(scene, views[0], occlusion, bound=0.3)
-    again = Sights(scene, views[0], occlusion, bound=0.3, room=0)
+    kept = FrozenViews(scene, views[0], occlusion, bound=0.3)
+    again = FrozenViews(scene, views[0], occlusion, bound=0.3, room=0)
     assert kept[1] is kept[1]
     assert again[1] is not again[1]
     for name in ("mask", "where", "points", "normals", "view", "visibility"):

@@ -28,13 +28,13 @@ from fovea.relight.capture import (
     refuse_another_capture,
     refuse_if_too_large,
 )
+from fovea.relight.frozen import FrozenViews
 from fovea.relight.light import latlong
 from fovea.relight.lighting import Lighting
 from fovea.relight.published import Learnt, Shading
 from fovea.relight.relighting import evenly, require_seen
 from fovea.relight.scores import backdrop
 from fovea.relight.shading import reference
-from fovea.relight.sights import Sights
 from fovea.relight.stages import DecomposeConfig
 from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.occlusion import OcclusionVolume
@@ -75,8 +75,8 @@ def decompose_reference(config: DecomposeConfig, context: Context) -> dict[str, 
     occlusion = _occlusion(config, gaussians, context)
     photographs = [each.to(device) for each in _photographs(capture, config, context)]
     cameras = [photograph.camera for photograph in photographs]
-    sights = Sights(gaussians, cameras, occlusion, bound=config.published.bound)
-    _note_memory(sights, context)
+    frozen = FrozenViews(gaussians, cameras, occlusion, bound=config.published.bound)
+    _note_memory(frozen, context)
     loop = _resumed(capture, context, device) or _started(
         config, capture, len(gaussians), context, device
     )
@@ -86,7 +86,7 @@ def decompose_reference(config: DecomposeConfig, context: Context) -> dict[str, 
     for step in range(loop.step + 1, iterations + 1):
         number = loop.next_view(len(photographs))
         target = _on_black(photographs[number])
-        seen = shading.view(sights, number, loop.learnt)
+        seen = shading.view(frozen, number, loop.learnt)
         loss = shading.loss(seen, target, loop.learnt)
         loss.backward()
 
@@ -105,14 +105,14 @@ def decompose_reference(config: DecomposeConfig, context: Context) -> dict[str, 
 
         loop.step = step
         if is_every(step, look_every):
-            _look(shading, sights, photographs, loop, context)
+            _look(shading, frozen, photographs, loop, context)
         if clock.is_due():
             context.checkpoints.save(step, loop.save)
         if context.should_stop():
             context.checkpoints.save(step, loop.save)
             context.stop()
 
-    scores = _scored(shading, sights, photographs, loop, context)
+    scores = _scored(shading, frozen, photographs, loop, context)
     _write(config, context, gaussians, loop.learnt)
     return scores
 
@@ -245,11 +245,11 @@ def _photographs(capture: Capture, config: DecomposeConfig, context: Context) ->
     return loaded
 
 
-def _note_memory(sights: Sights, context: Context) -> None:
-    needed = sights.estimate_bytes()
-    said = f"what the {len(sights.cameras)} views show takes about {needed / 1e9:.2f} GB"
-    if needed > sights.room:
-        said += f"; {sights.room / 1e9:.2f} GB of it are kept, the rest is found again at each step"
+def _note_memory(frozen: FrozenViews, context: Context) -> None:
+    needed = frozen.estimate_bytes()
+    said = f"what the {len(frozen.cameras)} views show takes about {needed / 1e9:.2f} GB"
+    if needed > frozen.room:
+        said += f"; {frozen.room / 1e9:.2f} GB of it are kept, the rest is found again at each step"
     context.note(said)
 
 
@@ -265,13 +265,13 @@ def _psnr(picture: Tensor, photograph: Tensor) -> float:
 @torch.no_grad()
 def _look(
     shading: Shading,
-    sights: Sights,
+    frozen: FrozenViews,
     photographs: Sequence[Photograph],
     loop: Loop,
     context: Context,
 ) -> None:
     """Keep a picture: photograph, rendering, albedo and roughness."""
-    seen = shading.view(sights, 0, loop.learnt)
+    seen = shading.view(frozen, 0, loop.learnt)
     albedo, roughness = seen.materials[..., :3], seen.materials[..., 3:4] * seen.mask[..., None]
     row = [
         _on_black(photographs[0]),
@@ -285,7 +285,7 @@ def _look(
 @torch.no_grad()
 def _scored(
     shading: Shading,
-    sights: Sights,
+    frozen: FrozenViews,
     photographs: Sequence[Photograph],
     loop: Loop,
     context: Context,
@@ -295,7 +295,7 @@ def _scored(
     total = {"train/loss": 0.0, "train/psnr": 0.0}
     for number in some:
         target = _on_black(photographs[number])
-        seen = shading.view(sights, number, loop.learnt)
+        seen = shading.view(frozen, number, loop.learnt)
         total["train/loss"] += float(shading.loss(seen, target, loop.learnt)) / len(some)
         total["train/psnr"] += _psnr(seen.picture, target) / len(some)
     context.log(loop.step, total)

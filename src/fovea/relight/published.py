@@ -12,11 +12,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fovea.relight import losses
+from fovea.relight.frozen import MATERIALS, FrozenViews
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.shading import reference
 from fovea.relight.shading.split_sum import BlurredLight
 from fovea.relight.shading.table import table
-from fovea.relight.sights import MATERIALS, Sights
 from fovea.relight.stages import PublishedConfig
 from fovea.relight.volumes.irradiance import IrradianceVolume
 
@@ -87,14 +87,14 @@ class Shading:
         )
         return cls(published, flags, Prefilter(light_res, "reference"), table(device=device))
 
-    def view(self, sights: Sights, number: int, learnt: Learnt) -> Seen:
+    def view(self, frozen: FrozenViews, number: int, learnt: Learnt) -> Seen:
         """Shade a view; gradients reach all that is learnt."""
-        sight = sights[number]
-        materials = sights.draw(number, torch.cat(list(learnt.activated().values()), dim=1))
-        pixels = sight.surface(materials)
+        geometry = frozen[number]
+        materials = frozen.draw(number, torch.cat(list(learnt.activated().values()), dim=1))
+        pixels = geometry.surface(materials)
         visible, nearby = None, None
-        if self.flags.indirect and sight.visibility is not None:
-            visible = sight.visibility.unsqueeze(0)
+        if self.flags.indirect and geometry.visibility is not None:
+            visible = geometry.visibility.unsqueeze(0)
             nearby = learnt.nearby.irradiance(pixels.points, pixels.normals)
         shaded = reference.shade_view(
             pixels,
@@ -104,7 +104,7 @@ class Shading:
             visibility=visible,
             irradiance=nearby,
         )
-        return Seen(sight.image(shaded), materials, sight.mask)
+        return Seen(geometry.image(shaded), materials, geometry.mask)
 
     def loss(
         self, seen: Seen, photograph: Float[Tensor, "h w 3"], learnt: Learnt

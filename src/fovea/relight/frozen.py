@@ -29,7 +29,7 @@ KEPT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Sight:
+class FrozenView:
     """What one view shows, but for the materials.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sight:
         return black.index_copy(0, self.where, shaded.squeeze(0)).reshape(height, width, 3)
 
 
-class Sights:
+class FrozenViews:
     """What each of several views shows, found when it is first asked for.
 
     What would take too much memory is found again each time; the values are the same.
@@ -102,21 +102,21 @@ class Sights:
         self.occlusion = occlusion
         self.bound = bound
         self.room = _room(gaussians.means.device) if room is None else room
-        self._kept: dict[int, Sight] = {}
+        self._kept: dict[int, FrozenView] = {}
         self._left = self.room
         sizes = {(camera.height, camera.width) for camera in cameras}
         # The reference takes the first camera's rays for all.
         self._lens = cameras[0] if len(sizes) == 1 else None
 
-    def __getitem__(self, number: int) -> Sight:
+    def __getitem__(self, number: int) -> FrozenView:
         """What the view of that number shows."""
         if number in self._kept:
             return self._kept[number]
-        sight = self._find(self.cameras[number])
-        if sight.bytes <= self._left:
-            self._left -= sight.bytes
-            self._kept[number] = sight
-        return sight
+        found = self._find(self.cameras[number])
+        if found.bytes <= self._left:
+            self._left -= found.bytes
+            self._kept[number] = found
+        return found
 
     def estimate_bytes(self) -> int:
         """The memory that all views will take, judging by the first."""
@@ -135,7 +135,7 @@ class Sights:
         return torch.cat([albedo, remap_roughness(roughness), metallic], dim=-1)
 
     @torch.no_grad()
-    def _find(self, camera: Camera) -> Sight:
+    def _find(self, camera: Camera) -> FrozenView:
         normals = self.gaussians.extras["normal"]
         drawn = rasterize(
             self.gaussians,
@@ -155,7 +155,7 @@ class Sights:
         if self.occlusion is not None:
             seen = self.occlusion.visibility(points, facing).unsqueeze(-1)
         where = mask.reshape(-1).nonzero().squeeze(1)
-        return Sight(mask, where, points, facing, found.view[mask], seen)
+        return FrozenView(mask, where, points, facing, found.view[mask], seen)
 
 
 def _room(device: torch.device) -> int:
