@@ -45,6 +45,10 @@ STAGES: dict[str, Entry] = {
         "fovea.relight.stages:BAKE",
         "a scene becomes a surface, and places near it learn what they see of the sky",
     ),
+    "relight.decompose": Entry(
+        "fovea.relight.stages:DECOMPOSE",
+        "colours become base colour, roughness, metallic, and the light they were seen under",
+    ),
     "relight.export": Entry(
         "fovea.relight.stages:EXPORT",
         "a scene with materials for other programs: glTF, HDR, and Gaussians for the page",
