@@ -225,6 +225,15 @@ def test_photographs_of_one_name_in_several_folders_get_names_of_their_own(tmp_p
     assert names == ["day_0_IMG_1", "day_1_IMG_1", "day_2_IMG_1"]
 
 
+def test_the_same_photographs_in_other_sizes_are_left_aside(tmp_path: Path) -> None:
+    for folder, size in {"images": 8, "images_2": 4}.items():
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            Image.new("RGB", (size, size), (number, 0, 0)).save(tmp_path / folder / f"{number}.png")
+    assert [shot.name for shot in find_shots(tmp_path, "**/*")] == ["0", "1", "2"]
+    assert len(find_shots(tmp_path, "images*/*")) == 6
+
+
 def test_one_camera_needs_one_size(tmp_path: Path) -> None:
     for number, size in enumerate([(64, 48), (64, 48), (32, 24)]):
         Image.new("RGB", size, (number, 0, 0)).save(tmp_path / f"{number}.png")

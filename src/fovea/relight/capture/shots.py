@@ -22,6 +22,7 @@ VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 SHARPNESS_PX = 640
 """Sharpness is measured on frames shrunk to this width: noise of the sensor is not sharpness."""
 FEWEST = 3
+EVERYTHING = "**/*"
 
 Watch = Callable[[int, int], None]
 """Told how many of how many are done; it may raise to stop."""
@@ -40,10 +41,15 @@ class Shot:
 def find_shots(folder: Path, pattern: str) -> list[Shot]:
     """The pictures of a folder that fit a pattern, by their path; `masks/` holds masks, if any.
 
+    Where all are asked for and there is a folder `images/`, only those in it: beside it often stand
+    the same photographs in other sizes, `images_2/`, `images_4/`.
+
     Raises:
         DataError: there are fewer than 3, or all of them are one picture.
     """
     masks = folder / "masks"
+    if pattern == EVERYTHING and (folder / "images").is_dir():
+        pattern = "images/**/*"
     paths = [
         path
         for path in sorted(folder.glob(pattern))
