@@ -37,6 +37,7 @@ from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.lobe import half_space
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
+from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import read_ply, write_ply
 from fovea.scene.radiance import read_radiance
@@ -182,6 +183,18 @@ def test_what_views_show_is_the_same_kept_or_found_again(scene, occlusion, views
         assert torch.equal(getattr(kept[1], name), getattr(again[1], name))
     assert kept[1].points.abs().max() == pytest.approx(0.3)
     assert kept.estimate_bytes() == kept[0].bytes * len(views[0])
+
+
+def test_a_view_that_sees_nothing_pulls_at_the_light_alone(scene, occlusion):
+    away = Camera.look_at((3.0, 0.0, 0.0), (6.0, 0.0, 0.0), fov_x=0.8, height=8, width=8)
+    values = learnt(len(scene))
+    shading = Shading.of(ALL, LIGHT_RES, torch.device("cpu"))
+    seen = shading.view(FrozenViews(scene, [away], occlusion, bound=1.5), 0, values)
+    shading.loss(seen, torch.zeros(8, 8, 3), values).backward()
+    assert not seen.mask.any()
+    assert values.cubemap.grad is not None
+    assert values.cubemap.grad.isfinite().all()
+    assert all(not raw.grad.any() for raw in values.materials.values())
 
 
 def test_colours_are_explained_better_with_every_step(ball_capture, files, tmp_path):

@@ -68,4 +68,4 @@ class IrradianceVolume(nn.Module):
         found = blended(rows, nodes, weights).unflatten(-1, (COEFFICIENTS, -1))
         facing = basis(normals.detach().reshape(-1, 3), DEGREE)
         total = (found * facing.unsqueeze(-1)).sum(dim=-2).clamp(min=0)
-        return total.reshape(*points.shape[:-1], -1)
+        return total.reshape(*points.shape[:-1], total.shape[-1])
