@@ -29,8 +29,12 @@ from fovea.runs.stage import Stage
 NAMES = list(catalog.STAGES)
 RESUMABLE = [name for name in NAMES if catalog.stage(name).resumable != "none"]
 BUDGET_S = 60.0
-MAKERS = {("relight.export", "scene"): "relight.decompose"}
-"""Which stage makes an input where the first of its kind will not do: this one needs materials."""
+MAKERS = {
+    ("relight.decompose", "surface"): "relight.bake",
+    ("relight.export", "scene"): "relight.decompose",
+}
+"""Which stage makes an input that is optional and needed all the same, or where the first stage
+that makes its kind will not do: an export needs materials."""
 
 each_stage = pytest.mark.parametrize("stage", [catalog.stage(n) for n in NAMES], ids=NAMES)
 
@@ -206,7 +210,8 @@ class Workshop:
         given = load(preset_file(name, "tiny")).data
         words: list[str] = []
         for field, kind in stage.inputs.items():
-            if field not in given and stage.config.model_fields[field].is_required():
+            is_needed = stage.config.model_fields[field].is_required() or (name, field) in MAKERS
+            if field not in given and is_needed:
                 maker, output = next(
                     (maker, output)
                     for maker in NAMES
