@@ -349,8 +349,9 @@ def _finish(
     Lighting(cubemap, None, flags).write(context.output("lighting"))
 
     first = photographs[0]
-    buffer = gbuffer(scene, first.camera)
-    shading = Relighter(environment, tracer=Tracer(painted))
+    tracer = Tracer(painted)
+    buffer = gbuffer(scene, first.camera, tracer=tracer)
+    shading = Relighter(environment, tracer=tracer)
     black = torch.zeros(3)
     rendered = displayed(shading.shade(buffer), buffer.alpha, black)
     shown = first.over(black)

@@ -128,7 +128,7 @@ class Relighter:
         unhidden = cube.sample(self.blurred.diffuse, pixels.normals) * math.pi
         if self.tracer is None or self.surroundings is None:
             return unhidden
-        reach = 8 * self.surroundings.lift
+        reach = 2 * self.surroundings.lift
         starts = (pixels.points + reach * pixels.view).cpu().numpy()
         hits = self.tracer.hit(starts, (-pixels.view).cpu().numpy(), far=2 * reach)
         found = torch.from_numpy(hits.found).to(unhidden.device).unsqueeze(-1)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from fovea.relight.shading import reference
+from fovea.relight.surface.rays import Tracer
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.rasterize import Footprint, rasterize
 
 MATERIALS = ("normal", "albedo", "roughness", "metallic")
 LEAST_ALPHA = 1e-4
+REACH = 0.1
+"""How near the surface a point must be to be moved onto it, in diagonals of its box; depths of
+glossy things and between two things are wrong by much."""
 GRAZING = 0.02
 """Least cosine to the eye: what a pixel shows cannot face away from it."""
 
@@ -49,12 +54,20 @@ class GBuffer:
     depth: Float[Tensor, "h w"]
 
 
-def gbuffer(gaussians: Gaussians, camera: Camera, *, footprint: Footprint = "exact") -> GBuffer:
+def gbuffer(
+    gaussians: Gaussians,
+    camera: Camera,
+    *,
+    tracer: Tracer | None = None,
+    footprint: Footprint = "exact",
+) -> GBuffer:
     """Draw the maps. Gradients reach the materials, not the geometry.
 
     Args:
         gaussians: with the extras normal, albedo, roughness and metallic.
         camera: the view.
+        tracer: of the surface; what lies near it takes its place and its normal, which are
+            smoother than those of the Gaussians, and in front of which nothing else can hide.
         footprint: `reference` gives the maps that the published system shades when it renders:
             not divided by alpha, and with its padding of half empty pixels.
     """
@@ -73,9 +86,12 @@ def gbuffer(gaussians: Gaussians, camera: Camera, *, footprint: Footprint = "exa
     rays = camera.directions(unit=False).to(blended)
     points = camera.position.to(rays) + rays * raster.depth.detach().unsqueeze(-1)
     view = -functional.normalize(rays, dim=-1)
+    normals = normals.detach()
+    if tracer is not None:
+        points, normals = _on_surface(points, normals, view, alpha, tracer)
     return GBuffer(
         points=points,
-        normals=facing(normals.detach(), view),
+        normals=facing(normals, view),
         view=view,
         albedo=albedo.clamp(0, 1),
         roughness=roughness.clamp(0, 1),
@@ -83,6 +99,26 @@ def gbuffer(gaussians: Gaussians, camera: Camera, *, footprint: Footprint = "exa
         alpha=alpha,
         depth=raster.depth.detach(),
     )
+
+
+def _on_surface(
+    points: Tensor, normals: Tensor, view: Tensor, alpha: Tensor, tracer: Tracer
+) -> tuple[Tensor, Tensor]:
+    """Points moved along their rays onto the surface, with its normals, where it is near."""
+    low, high = tracer.mesh.bounds
+    reach = REACH * float(np.linalg.norm(high - low))
+    drawn = (alpha > LEAST_ALPHA).reshape(-1)
+    starts = (points + reach * view).reshape(-1, 3)[drawn]
+    along = -view.reshape(-1, 3)[drawn]
+    hits = tracer.hit(starts.cpu().numpy(), along.cpu().numpy(), far=2 * reach)
+    found = torch.from_numpy(hits.found).to(points.device)
+    distance = torch.from_numpy(np.where(hits.found, hits.distance, 0)).to(points)
+    on_mesh = torch.from_numpy(hits.interpolate(tracer.mesh, tracer.mesh.normals)).to(points)
+    own_points, own_normals = points.reshape(-1, 3).clone(), normals.reshape(-1, 3).clone()
+    near = drawn.nonzero().squeeze(1)[found]
+    own_points[near] = (starts + distance.unsqueeze(-1) * along)[found]
+    own_normals[near] = on_mesh[found]
+    return own_points.reshape(points.shape), own_normals.reshape(normals.shape)
 
 
 def facing(

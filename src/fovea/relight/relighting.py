@@ -155,7 +155,7 @@ class Studio:
 
         is_reference = self.config.mode == "reference"
         footprint = "reference" if is_reference else "exact"
-        return gbuffer(self.gaussians, camera, footprint=footprint)
+        return gbuffer(self.gaussians, camera, tracer=self.tracer, footprint=footprint)
 
     def under(self, environment: Environment) -> Relighter:
         """The scene's shading under a light; made once for all cameras."""
