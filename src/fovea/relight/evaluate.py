@@ -238,6 +238,9 @@ def _score_radiance(
     look.scores.update(image_scores(judged.metrics, image, wanted))
     error = torch.from_numpy(error_colors(image.numpy(), wanted.numpy()))
     blended, alpha = raster.passengers.cpu(), raster.alpha.cpu()
+    if judged.studio is not None and judged.studio.tracer is not None:
+        # The normals that are shaded: the surface's where there is one.
+        blended = judged.studio.buffer(look.camera).normals.cpu() * alpha[..., None]
     ours = functional.normalize(blended, dim=-1)
     _keep(judged, look, view, "", "rendering", image)
     _keep(judged, look, view, "_error", "error", error)
