@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from fovea.relight.deferred import Relighter
 from fovea.relight.gbuffer import gbuffer
 from fovea.relight.light import cubemap as cube
 from fovea.relight.light import latlong
-from fovea.relight.light.environment import DirectionSampler, Environment
+from fovea.relight.light.environment import DirectionSampler, Environment, Up
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
 from fovea.relight.palette import Materials, Palette
@@ -61,7 +62,7 @@ from fovea.training.checkpoint import (
 )
 from fovea.training.every import EverySeconds, is_every
 
-ITERATIONS, LIGHT_RES = 800, 32
+ITERATIONS, LIGHT_RES = 1000, 32
 BLUR_RES = 64
 MAP_HEIGHT = 128
 """Rows of the written light."""
@@ -75,6 +76,11 @@ HUBER = 0.1
 LOSS_GAIN = 10.0
 """The photographs' error is small beside the priors' weights as people think of them."""
 LOG_EVERY = 10
+NEIGHBOURS, FAR_EDGES = 4, 4.0
+"""Vertices that a Gaussian takes its materials from, and how many edges away its normal is not
+theirs."""
+DARK = 0.1
+"""Radiance below which the hue of light does not matter."""
 
 
 def decompose(config: DecomposeConfig, context: Context) -> dict[str, float]:
@@ -157,7 +163,7 @@ class _Loop:
         ):
             group["lr"] = rate * fall * min(1.0, step / RAMP)
 
-    def save(self, folder: object) -> None:
+    def save(self, folder: Path) -> None:
         """Write all of it into a checkpoint's folder."""
         state: State = {
             "step": self.step,
@@ -167,7 +173,7 @@ class _Loop:
             "optimizer": self.optimizer.state_dict(),
             "random": random_state(self.generators),
         }
-        save_state(folder, state)  # pyright: ignore[reportArgumentType]
+        save_state(folder, state)
 
 
 class _Studio:
@@ -237,10 +243,7 @@ def _error(radiance: Tensor, shown: Tensor) -> Float[Tensor, "B 3"]:
 
 def _hue(light: Tensor) -> Float[Tensor, ""]:
     grey = light.mean(dim=-1, keepdim=True)
-    return ((light - grey).abs() / (grey.detach() + BLACK)).mean()
-
-
-BLACK = 0.1
+    return ((light - grey).abs() / (grey.detach() + DARK)).mean()
 
 
 def _photographs(config: DecomposeConfig, context: Context) -> list[Photograph]:
@@ -363,17 +366,13 @@ def _finish(
     return {"train/psnr": float(-10 * error.clamp_min(1e-10).log10())}
 
 
-def environment_of(cubemap: Float[Tensor, "6 res res 3"], up: object) -> Environment:
+def environment_of(cubemap: Float[Tensor, "6 res res 3"], up: Up) -> Environment:
     """A cubemap in world axes as a map whose first row looks up."""
     shape = (MAP_HEIGHT, 2 * MAP_HEIGHT)
-    placed = Environment(torch.zeros(*shape, 3), up=up)  # pyright: ignore[reportArgumentType]
+    placed = Environment(torch.zeros(*shape, 3), up=up)
     native = latlong.directions(*shape)
     world = native @ placed.native_from_world.to(native)
     return replace(placed, radiance=cube.sample(cubemap, world))
-
-
-NEIGHBOURS = 4
-FAR_EDGES = 4.0
 
 
 def onto_gaussians(gaussians: Gaussians, mesh: Mesh, materials: Materials) -> Gaussians:

@@ -304,7 +304,7 @@ class MaterialRatesConfig(Config):
     albedo: float = setting(0.03, "base colours", gt=0, log=True, tunable=(3e-3, 0.1))
     surface: float = setting(0.06, "roughness and metallic", gt=0, log=True, tunable=(3e-3, 0.2))
     light: float = setting(
-        0.05, "the light; its logarithm in mode=corrected", gt=0, log=True, tunable=(5e-3, 0.3)
+        0.1, "the light; its logarithm in mode=corrected", gt=0, log=True, tunable=(5e-3, 0.3)
     )
 
 
@@ -312,10 +312,14 @@ class PriorsConfig(Config):
     """What is thought of materials and light beside the photographs, as weights of the loss."""
 
     albedo: float = setting(
-        0.2, "base colours alike where the photographs are alike", ge=0, tunable=(0.02, 2), log=True
+        0.03,
+        "base colours alike where the photographs are alike",
+        ge=0,
+        tunable=(3e-3, 0.3),
+        log=True,
     )
-    roughness: float = setting(0.2, "the same of roughness", ge=0, tunable=(0.02, 2), log=True)
-    metallic: float = setting(0.3, "the same of metallic", ge=0, tunable=(0.02, 2), log=True)
+    roughness: float = setting(0.05, "the same of roughness", ge=0, tunable=(5e-3, 0.5), log=True)
+    metallic: float = setting(0.05, "the same of metallic", ge=0, tunable=(5e-3, 0.5), log=True)
     dielectric: float = setting(0.02, "few things are of metal", ge=0)
     decided: float = setting(0.03, "a thing is of metal or it is not", ge=0)
     white: float = setting(
@@ -353,7 +357,7 @@ class DecomposeConfig(CaptureConfig):
         "corrected", "reference is the published second stage, to compare with it"
     )
     iterations: int = setting(
-        0, "optimisation steps; 0 is 800, in reference mode 5000", ge=0, tunable=(200, 5000)
+        0, "optimisation steps; 0 is 1000, in reference mode 5000", ge=0, tunable=(200, 5000)
     )
     shading: Literal["monte-carlo", "split-sum"] = setting(
         "monte-carlo",
@@ -368,8 +372,10 @@ class DecomposeConfig(CaptureConfig):
     light_res: int = setting(
         0, "texels along the edge of the light's cube; 0 is 32, in reference mode 256", ge=0, le=512
     )
-    rates: MaterialRatesConfig = setting(MaterialRatesConfig(), "learning rates")
-    priors: PriorsConfig = setting(PriorsConfig(), "beside the photographs")
+    rates: MaterialRatesConfig = setting(
+        MaterialRatesConfig(), "learning rates of mode=corrected; the published ones are 0.05"
+    )
+    priors: PriorsConfig = setting(PriorsConfig(), "beside the photographs, in mode=corrected")
     published: PublishedConfig = setting(PublishedConfig(), "for mode=reference alone")
     checkpoint_s: float = setting(
         30.0, "seconds between two checkpoints", gt=0, in_fingerprint=False, advanced=True

@@ -171,16 +171,17 @@ def irradiance(
 def stratified(
     points: int, count: int, random: torch.Generator, *, like: Tensor
 ) -> Float[Tensor, "{points} {count} 2"]:
-    """Uniform numbers in 0..1, one in each cell of a grid that is about square."""
+    """Uniform numbers in 0..1, one in each cell of a grid that is about square.
+
+    All cells have one size: a last row that is not full is as much lower as it has fewer.
+    """
     columns = math.isqrt(count)
-    rows = -(-count // columns)
     number = torch.arange(count)
-    cells = torch.stack([number % columns, number // columns], dim=-1)
-    jitter = torch.rand(points, count, 2, generator=random)
-    uniforms = (cells + jitter) / torch.tensor([columns, rows])
-    # A last row that is not full is spread over its width.
-    rest = count - (rows - 1) * columns
-    uniforms[:, -rest:, 0] *= columns / rest
+    before = number - number % columns
+    in_row = (count - before).clamp_max(columns)
+    across, up = torch.rand(points, count, 2, generator=random).unbind(-1)
+    across, up = (number - before + across) / in_row, (before + up * in_row) / count
+    uniforms = torch.stack([across, up], dim=-1)
     return uniforms.clamp(0, 1 - 1e-6).to(like)
 
 
