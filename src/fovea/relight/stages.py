@@ -312,13 +312,13 @@ class PriorsConfig(Config):
     """What is thought of materials and light beside the photographs, as weights of the loss."""
 
     albedo: float = setting(
-        0.03,
+        0.01,
         "base colours alike where the photographs are alike",
         ge=0,
-        tunable=(3e-3, 0.3),
+        tunable=(1e-3, 0.1),
         log=True,
     )
-    roughness: float = setting(0.05, "the same of roughness", ge=0, tunable=(5e-3, 0.5), log=True)
+    roughness: float = setting(0.02, "the same of roughness", ge=0, tunable=(5e-3, 0.5), log=True)
     metallic: float = setting(0.05, "the same of metallic", ge=0, tunable=(5e-3, 0.5), log=True)
     dielectric: float = setting(0.02, "few things are of metal", ge=0)
     decided: float = setting(0.03, "a thing is of metal or it is not", ge=0)
