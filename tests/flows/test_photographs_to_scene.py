@@ -1,4 +1,4 @@
-"""Posed photographs -> fit -> evaluate -> film, as one run, and then a look at what it made."""
+"""Posed photographs through the recipe `relight`, as one run, and then a look at what it made."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,17 @@ SETTINGS = (
     "film.seconds=0.5",
     "film.fps=8",
     "film.width=48",
+    "film.samples=4",
+    "bake.resolution=16",
+    "bake.surface.resolution=32",
+    "bake.rays=32",
+    "decompose.iterations=10",
+    "decompose.pixels=64",
+    "decompose.samples=8",
+    "evaluate.samples=4",
+    "export.faces=200",
+    "export.texture=64",
+    "export.rays=16",
 )
 
 
