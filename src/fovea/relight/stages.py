@@ -237,7 +237,7 @@ class SurfaceConfig(Config):
     """How the depth of all views is fused to a surface."""
 
     resolution: int = setting(
-        192, "voxels along the longest edge of the scene", ge=8, le=2048, tunable=(64, 384)
+        224, "voxels along the longest edge of the scene", ge=8, le=2048, tunable=(64, 384)
     )
     truncation: float = setting(
         8.0, "voxels up to which a view's word about a surface reaches", gt=0
