@@ -132,10 +132,13 @@ def require_near(gaussians: Gaussians, mesh: Mesh, *, scene: Path, surface: Path
     Raises:
         DataError: half of the opaque Gaussians are far from it.
     """
-    opaque = gaussians.means[gaussians.opacities > OPAQUE].cpu().numpy()
-    opaque = opaque if len(opaque) else gaussians.means.cpu().numpy()
-    distances, _ = KDTree(mesh.vertices).query(opaque)
-    apart, size = float(np.median(distances)), float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
+    is_opaque = gaussians.opacities > OPAQUE
+    is_opaque = is_opaque if is_opaque.any() else torch.ones_like(is_opaque)
+    distances, _ = KDTree(mesh.vertices).query(gaussians.means[is_opaque].cpu().numpy())
+    # A large Gaussian makes a surface as far from its centre as it is large.
+    reach = gaussians.scales[is_opaque].max(dim=1).values.cpu().numpy()
+    apart = float(np.median(np.maximum(distances - reach, 0)))
+    size = float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
     if apart > FARTHEST * size:
         low, high = (np.round(corner, 2).tolist() for corner in mesh.bounds)
         raise DataError(
