@@ -130,7 +130,7 @@ def decompose(config: DecomposeConfig, context: Context) -> dict[str, float]:
 
         if is_every(step, LOG_EVERY) or step == steps:
             psnr = float(-10 * error.detach().square().mean().clamp_min(1e-10).log10())
-            context.log(step, {"train/loss": float(loss), "train/psnr": psnr})
+            context.log(step, {"train/loss": float(loss.detach()), "train/psnr": psnr})
             context.progress(step, steps, "steps", psnr=psnr)
         if clock.is_due():
             context.checkpoints.save(step, loop.save)
