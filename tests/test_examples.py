@@ -11,6 +11,7 @@ SMALL = {
     "01_photographs_to_scene.py": ("60", "dB on views it has not seen"),
     "02_draw_a_scene.py": ("", "gaussians.png"),
     "03_search_settings.py": ("2", "best.yaml"),
+    "04_photographs_to_relit_object.py": ("relight-tiny", "relit.png"),
 }
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import ConfigError
-from fovea.relight.capture import Photograph, load, read_capture
+from fovea.relight.capture import Photograph, load, read_capture, require_masks
 from fovea.relight.deferred import Relighter
 from fovea.relight.gbuffer import gbuffer
 from fovea.relight.light import cubemap as cube
@@ -255,6 +255,12 @@ def _photographs(config: DecomposeConfig, context: Context) -> list[Photograph]:
         context.progress(len(loaded), len(views), "photographs")
         if context.should_stop():
             context.stop()
+    if any(photograph.is_cut_out for photograph in loaded):
+        require_masks(
+            capture,
+            wanted_by="relight.decompose",
+            otherwise="or leave all alpha away, and everything that the surface shows is taken",
+        )
     return loaded
 
 
