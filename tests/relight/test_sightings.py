@@ -130,7 +130,7 @@ def test_what_is_not_joined_to_anything_seen_stays_black():
     made = trimesh.creation.icosphere(2)
     both = Mesh.from_triangles(
         np.concatenate([made.vertices, far]),
-        np.concatenate([made.faces, [[0, 1, 2] + np.full(3, len(made.vertices))]]),
+        np.concatenate([made.faces, [np.arange(3) + len(made.vertices)]]),
     )
     tracer = Tracer(both)
     colors = vertex_colors(looked([photograph((0, -4, 0))], tracer), tracer)
@@ -140,5 +140,5 @@ def test_what_is_not_joined_to_anything_seen_stays_black():
 
 def test_the_photographs_of_another_scene_are_refused(ball):
     away = [photograph((0, -4, 0), target=(0, -8, 0)), photograph((0, 9, 0), target=(0, 20, 0))]
-    with pytest.raises(DataError, match="none of 2 shows it.*another scene"):
+    with pytest.raises(DataError, match=r"none of 2 shows it.*another scene"):
         looked(away, ball)
