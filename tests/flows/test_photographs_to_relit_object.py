@@ -59,7 +59,7 @@ def test_the_scores_know_of_materials_and_other_lights(run: Run) -> None:
 
 
 def test_the_object_opens_in_another_program(run: Run) -> None:
-    loaded = trimesh.load(output(run, "export", "object"))
+    loaded = trimesh.load_scene(output(run, "export", "object"))
     (mesh,) = loaded.geometry.values()
     assert 100 < len(mesh.faces) <= 500
     assert mesh.visual.material.baseColorTexture.size == (128, 128)
