@@ -36,24 +36,20 @@ def ahead(size: int = 12) -> Camera:
     return Camera.from_fov(torch.eye(4), fov_x=0.6, height=size, width=size)
 
 
-def loss(
-    gaussians: Gaussians, camera: Camera, weights: LossConfig, *, extent: float = 1.0
-) -> torch.Tensor:
+def loss(gaussians: Gaussians, camera: Camera, weights: LossConfig) -> torch.Tensor:
     raster = rasterize(gaussians, camera, features=carried(gaussians, camera), depth_gradient=True)
-    return coupling_loss(
-        raster.features, raster.alpha, raster.depth, gaussians, camera, weights, extent=extent
-    )
+    return coupling_loss(raster.features, raster.alpha, raster.depth, gaussians, camera, weights)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.5, 0.9), (0.9, 0.9), (0.2, 0.4)])
-def test_the_spread_of_two_layers_is_the_variance_of_their_depths(first, second):
+def test_the_spread_of_two_layers_is_the_variance_of_their_depths_over_its_square(first, second):
     weights = torch.tensor([first, (1 - first) * second])
     depths = torch.tensor([2.0, 2.6])
     mean = (weights * depths).sum() / weights.sum()
     variance = (weights * (depths - mean).square()).sum()
     found = loss(discs([2.0, 2.6], [first, second]), ahead(), only(spread=1.0))
     # The discs fade a little towards the corners of the picture.
-    assert found.item() == pytest.approx(variance.item(), rel=0.02)
+    assert found.item() == pytest.approx((variance / mean.square()).item(), rel=0.02)
 
 
 def test_one_layer_has_no_spread_however_far_it_is():
@@ -71,11 +67,11 @@ def test_an_axis_that_points_elsewhere_costs_one_less_its_cosine():
     blended = torch.cat([normal, torch.zeros(2)]).expand(12, 12, 5)
     depth, alpha = torch.full((12, 12), 2.0), torch.ones(12, 12)
     some = discs([2.0], [0.9])
-    found = coupling_loss(blended, alpha, depth, some, camera, only(axes=1.0), extent=1.0)
+    found = coupling_loss(blended, alpha, depth, some, camera, only(axes=1.0))
     # Two pixels around the rim have no normal of the depth.
     share = (8 / 12) ** 2
     assert found.item() == pytest.approx(share * (1 - angle.cos().item()), rel=1e-4)
-    nothing = coupling_loss(blended, 0.4 * alpha, depth, some, camera, only(axes=1.0), extent=1.0)
+    nothing = coupling_loss(blended, 0.4 * alpha, depth, some, camera, only(axes=1.0))
     assert nothing == 0
 
 
@@ -91,10 +87,10 @@ def test_the_shortest_axis_is_carried_and_turned_to_the_camera():
     torch.testing.assert_close(found, torch.tensor([[0.0, 0, -1]]).repeat(3, 1))
 
 
-def test_thickness_is_the_mean_of_the_smallest_scales_in_radii_of_the_scene():
-    some = discs([2.0, 2.5], [0.9, 0.9])
-    found = loss(some, ahead(), only(thickness=2.0), extent=4.0)
-    assert found.item() == pytest.approx(2 * 0.01 / 4)
+def test_thickness_is_the_mean_of_the_smallest_scales_over_their_depths():
+    some = discs([2.0, 2.5, -3.0], [0.9, 0.9, 0.9])
+    found = loss(some, ahead(), only(thickness=2.0))
+    assert found.item() == pytest.approx(2 * (0.01 / 2.0 + 0.01 / 2.5) / 2)
 
 
 def test_a_scene_of_another_size_costs_the_same():
@@ -110,7 +106,7 @@ def test_a_scene_of_another_size_costs_the_same():
     pose = camera.world_to_camera.clone()
     pose[:3, 3] *= 7
     large = replace(some, means=7 * some.means, scales=7 * some.scales)
-    there = loss(large, replace(camera, world_to_camera=pose), weights, extent=7.0)
+    there = loss(large, replace(camera, world_to_camera=pose), weights)
     assert here > 1e-3
     torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-6)
 

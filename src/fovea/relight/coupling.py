@@ -22,6 +22,8 @@ from fovea.scene.gaussians import Gaussians, rotations
 CHANNELS = 5
 SOLID = 0.5
 """Alpha above which a pixel shows a surface."""
+NEAREST = 0.2
+"""Depth of the rasteriser's near plane."""
 
 
 def carried(gaussians: Gaussians, camera: Camera) -> Float[Tensor, "N 5"]:
@@ -48,15 +50,22 @@ def coupling_loss(
     gaussians: Gaussians,
     camera: Camera,
     weights: LossConfig,
-    *,
-    extent: float,
 ) -> Float[Tensor, ""]:
-    """The sum of the three terms, weighted; all in units of the scene's radius `extent`."""
+    """The sum of the three terms, weighted; lengths count in units of their depth.
+
+    The scene's radius would not do as a unit: it is that of the cameras' ring, and a place seen
+    from a short walk is many times as deep.
+    """
     normals, first, second = blended.split([3, 1, 1], dim=-1)
     seen, valid = depth_to_normals(depth, camera, median=False)
     on_surface = valid & (alpha.detach() > SOLID)
     disagreement = ((1 - (normals * seen).sum(dim=-1)) * on_surface).mean()
     variance = second - first.square() / alpha.unsqueeze(-1).clamp_min(1e-6)
-    spread = variance.clamp_min(0).mean() / extent**2
-    thickness = gaussians.scales.min(dim=1).values.mean() / extent
+    unit = depth.detach().clamp_min(NEAREST).unsqueeze(-1)
+    spread = (variance.clamp_min(0) / unit.square()).mean()
+    world_to_camera = camera.world_to_camera.to(gaussians.means)
+    away = gaussians.means.detach() @ world_to_camera[2, :3] + world_to_camera[2, 3]
+    is_before = away > NEAREST
+    thin = gaussians.scales.min(dim=1).values / away.clamp_min(NEAREST)
+    thickness = (thin * is_before).sum() / is_before.sum().clamp_min(1)
     return weights.axes * disagreement + weights.spread * spread + weights.thickness * thickness

@@ -93,7 +93,6 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
                 gaussians,
                 photograph.camera,
                 config.loss,
-                extent=extent,
             )
         if config.loss.opacity:
             loss = loss + config.loss.opacity * gaussians.opacities.mean()

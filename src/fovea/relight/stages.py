@@ -89,9 +89,9 @@ class LossConfig(Config):
         log=True,
     )
     spread: float = setting(
-        18.0, "variance of the depths that a pixel sees, in squared scene radii", ge=0
+        16.0, "variance of the depths that a pixel sees, over its squared depth", ge=0
     )
-    thickness: float = setting(4.3, "smallest scale of the Gaussians, in scene radii", ge=0)
+    thickness: float = setting(4.0, "smallest scale of the Gaussians, over their depth", ge=0)
     opacity: float = setting(0.0, "mean opacity, so that idle Gaussians fade", ge=0)
     scale: float = setting(0.0, "mean scale relative to the scene's radius", ge=0)
 
