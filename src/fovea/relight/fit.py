@@ -31,7 +31,7 @@ from fovea.relight.materials import Parameters, activate, initial_parameters
 from fovea.relight.normals import depth_to_normals
 from fovea.relight.optimizer import adam, replace_rows, replace_values, set_means_rate
 from fovea.relight.scores import backdrop, render, score
-from fovea.relight.stages import FitConfig
+from fovea.relight.stages import FitConfig, LossConfig
 from fovea.relight.start import start_points
 from fovea.runs.stage import Context
 from fovea.scene.gaussians import Gaussians
@@ -51,6 +51,9 @@ from fovea.training.every import EverySeconds, is_every
 
 SCORED_TRAINING_VIEWS = 20
 WATCHED_VIEWS = 4
+OPEN_SHARE = 1 / 8
+"""Of the weights that gather depth, where nothing is cut out: leaves and sky have no one depth. It
+also waits there until the number of Gaussians stays (fox: 22 -> 30 dB)."""
 REMOVE_LARGE_AFTER = 0.1
 """Part of the iterations after which very large Gaussians are removed; step 3000 of the paper's
 30000."""
@@ -79,7 +82,7 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
 
         gaussians = activate(loop.parameters, degree=degree)
         with_normals = step > plan.normals_from
-        is_coupled = with_normals and config.mode == "corrected"
+        is_coupled = step > plan.coupled_from and config.mode == "corrected"
         drawn = _draw(gaussians, photograph, background, config, with_normals, is_coupled)
         raster, target = drawn.raster, photograph.over(background)
         loss = losses.photometric(raster.features[..., :3], target, ssim_share=config.loss.ssim)
@@ -92,7 +95,7 @@ def fit(config: FitConfig, context: Context) -> dict[str, float]:
                 raster.depth,
                 gaussians,
                 photograph.camera,
-                config.loss,
+                plan.coupling,
             )
         if config.loss.opacity:
             loss = loss + config.loss.opacity * gaussians.opacities.mean()
@@ -137,6 +140,8 @@ class Plan:
     degree_every: int
     coarse_until: int
     normals_from: int
+    coupled_from: int
+    coupling: LossConfig
     densify_from: int
     densify_until: int
     remove_large_from: int
@@ -153,12 +158,23 @@ class Plan:
         if behind == "auto":
             behind = "random" if is_cut_out and not is_reference else "black"
         densify_from = round(config.densify.start * steps)
+        normals_from, densify_until = (
+            round(part * steps) for part in (config.loss.normal_from, config.densify.stop)
+        )
+        open_share = 1.0 if is_cut_out else OPEN_SHARE
+        coupling = config.loss.model_copy(
+            update={
+                name: getattr(config.loss, name) * open_share for name in ("spread", "thickness")
+            }
+        )
         return cls(
             degree_every=max(1, round(config.degree_every * steps)),
             coarse_until=round(config.coarse * steps),
-            normals_from=round(config.loss.normal_from * steps),
+            normals_from=normals_from,
+            coupled_from=normals_from if is_cut_out else max(normals_from, densify_until),
+            coupling=coupling,
             densify_from=densify_from,
-            densify_until=round(config.densify.stop * steps),
+            densify_until=densify_until,
             remove_large_from=round(REMOVE_LARGE_AFTER * steps),
             reset_every=round(config.densify.reset * steps),
             # On white, the published system resets once more when densification begins.
