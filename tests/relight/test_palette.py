@@ -124,12 +124,16 @@ def test_an_evenly_painted_thing_of_one_material_is_as_thought():
     assert palette.prior(weights, progress=1.0).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_the_start_is_as_thought_of_paint_whatever_is_painted():
+def test_shading_is_not_thought_to_be_paint():
     mesh = ball()
-    palette = Palette(mesh, speckled(mesh), white=0.8)
+    shades = np.repeat(0.4 + 0.2 * mesh.normals[:, :1], 3, axis=1).astype(np.float32)
+    palette = Palette(mesh, shades, white=0.8)
     with torch.no_grad():
         palette.parameters["metallic"].fill_(-30)
-    assert palette.prior(only(albedo=1.0), progress=0.0).item() == pytest.approx(0, abs=1e-6)
+    as_photographed = palette.prior(only(albedo=1.0), progress=0.0)
+    with torch.no_grad():
+        palette.parameters["albedo"].fill_(-1)
+    assert palette.prior(only(albedo=1.0), progress=0.0) < 1e-6 < 0.01 < as_photographed
 
 
 @pytest.mark.parametrize("name", ["albedo", "roughness", "metallic"])

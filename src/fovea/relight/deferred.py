@@ -28,6 +28,7 @@ from fovea.relight.shading.montecarlo import Counts, LightAt, MeshSurroundings
 from fovea.relight.shading.split_sum import BlurredLight, shade_linear
 from fovea.relight.surface.mesh import Mesh
 from fovea.relight.surface.rays import Tracer
+from fovea.relight.surface.smoothing import among_neighbours
 
 Mode = Literal["corrected", "reference"]
 Shading = Literal["split-sum", "monte-carlo"]
@@ -40,8 +41,6 @@ LOBE_RAYS = 8
 AT_ONCE = 8192
 """Points in memory at a time, times their directions."""
 LEAST_COVERAGE = 1e-3
-FACING_ALIKE = 8
-"""Power of the cosine by which neighbours share what falls on them."""
 
 
 class Relighter:
@@ -256,21 +255,4 @@ def vertex_irradiance(
             random=random,
         )
         falling[some] = montecarlo.irradiance(arriving, light_at, up)
-    return _among_neighbours(mesh, falling)
-
-
-def _among_neighbours(mesh: Mesh, values: Float[Tensor, "V c"]) -> Float[Tensor, "V c"]:
-    """Each vertex's mean with its neighbours that face the same way: less of the samples' noise."""
-    from scipy.sparse import coo_array
-
-    first, second = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]]]).T
-    last, start = mesh.faces[:, 2], mesh.faces[:, 0]
-    first, second = np.concatenate([first, last]), np.concatenate([second, start])
-    alike = (mesh.normals[first] * mesh.normals[second]).sum(axis=1).clip(0) ** FACING_ALIKE
-    own = np.arange(len(values))
-    # Triangles name an inner edge once from each side, so that the sums are symmetric.
-    weights = np.concatenate([alike, np.ones(len(own))])
-    rows, columns = np.concatenate([first, own]), np.concatenate([second, own])
-    near = coo_array((weights, (rows, columns)), shape=(len(own), len(own))).tocsr()
-    mixed = (near @ values.numpy()) / near.sum(axis=1)[:, None]
-    return torch.from_numpy(mixed.astype(np.float32))
+    return torch.from_numpy(among_neighbours(mesh.faces, mesh.normals, falling.numpy()))

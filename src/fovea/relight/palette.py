@@ -160,11 +160,9 @@ class Palette:
         roughness = self.parameters["roughness"].sigmoid()
         albedo = self.parameters["albedo"]
         both_metal = (metallic[first] * metallic[second]).detach()
-        relative = albedo - self.shown
-        painted = alike * (relative[first] - relative[second]).abs()
-        cast = (albedo[first] - albedo[second]).abs()
+        weight = torch.maximum(alike, both_metal)
         terms = (
-            weights.albedo * ((1 - both_metal) * painted + both_metal * cast).mean(),
+            weights.albedo * (weight * (albedo[first] - albedo[second]).abs()).mean(),
             weights.roughness * (alike * (roughness[first] - roughness[second]).abs()).mean(),
             weights.metallic * (alike * (metallic[first] - metallic[second]).abs()).mean(),
             weights.dielectric * metallic.mean(),

@@ -312,10 +312,10 @@ class PriorsConfig(Config):
     """What is thought of materials and light beside the photographs, as weights of the loss."""
 
     albedo: float = setting(
-        0.01,
+        0.05,
         "base colours alike where the photographs are alike",
         ge=0,
-        tunable=(1e-3, 0.1),
+        tunable=(5e-3, 0.5),
         log=True,
     )
     roughness: float = setting(0.02, "the same of roughness", ge=0, tunable=(5e-3, 0.5), log=True)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.surface.mesh import Mesh, vertex_normals
-from fovea.relight.surface.smoothing import smoothed
+from fovea.relight.surface.smoothing import among_neighbours, smoothed
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.raster.workers import share
@@ -45,6 +45,8 @@ CUT_OUT = 0.02
 """Share of such pixels in all views from which the scene is an object before nothing."""
 SPREAD = 0.75
 """How many standard deviations of its Gaussians' depth a surface stands before their mean."""
+NORMAL_PASSES = 2
+"""Of sharing normals among neighbours: it takes the grain of the voxels out of them."""
 SMOOTHING_VOXELS = 0.4
 SMALLEST_PART = 0.01
 """Parts with less than this share of the triangles of the largest float and are dropped."""
@@ -238,7 +240,11 @@ def _surface(field: Field, grid: Grid, *, is_closed: bool) -> Mesh:
     places, faces, _, _ = marching_cubes(mean, 0.0, mask=whole)
     places, faces = _large_parts(places, faces.astype(np.int32))
     vertices = (smoothed(places, faces) * grid.voxel + grid.origin).astype(np.float32)
-    return Mesh(vertices, faces, vertex_normals(vertices, faces))
+    normals = vertex_normals(vertices, faces)
+    for _ in range(NORMAL_PASSES):
+        mixed = among_neighbours(faces, normals, normals)
+        normals = mixed / np.linalg.norm(mixed, axis=1, keepdims=True).clip(1e-12)
+    return Mesh(vertices, faces, normals)
 
 
 def _open_rim(mean: Float32[np.ndarray, "X Y Z"]) -> None:

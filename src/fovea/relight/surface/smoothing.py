@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Int32
-from scipy.sparse import coo_matrix, csr_matrix
+from jaxtyping import Float, Float32, Int, Int32
+from scipy.sparse import coo_array, coo_matrix, csr_matrix
 
 NORMAL_STEPS = 20
 VERTEX_STEPS = 15
+FACING_ALIKE = 8
+"""Power of the cosine by which neighbours share what they hold."""
 EDGE_DEG = 25.0
 """Where neighbouring triangles differ by more than about this, they are taken for an edge."""
 
@@ -85,3 +87,19 @@ def _fitted(points: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.nd
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-20)
+
+
+def among_neighbours(
+    faces: Int32[np.ndarray, "F 3"],
+    normals: Float32[np.ndarray, "V 3"],
+    values: Float32[np.ndarray, "V c"],
+) -> Float32[np.ndarray, "V c"]:
+    """Each vertex's mean with its neighbours that face the same way; edges stay sharp."""
+    first, second = faces.ravel(), faces[:, [1, 2, 0]].ravel()
+    alike = (normals[first] * normals[second]).sum(axis=1).clip(0) ** FACING_ALIKE
+    # Triangles name an inner edge once from each side, so that the sums are symmetric.
+    own = np.arange(len(values))
+    weights = np.concatenate([alike, np.ones(len(own))])
+    rows, columns = np.concatenate([first, own]), np.concatenate([second, own])
+    near = coo_array((weights, (rows, columns)), shape=(len(own), len(own))).tocsr()
+    return ((near @ values) / near.sum(axis=1)[:, None]).astype(np.float32)
