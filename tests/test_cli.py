@@ -103,7 +103,7 @@ def test_the_help_of_a_stage_shows_types_bounds_and_defaults(
 ) -> None:
     out = said(capsys, "relight", "film", "--help")[1]
     assert re.search(r"^  seconds=6 +float > 0, <= 600 +length of the film", out, re.MULTILINE)
-    assert re.search(r"^  background=black +black\|white +behind", out, re.MULTILINE)
+    assert re.search(r"^  background=black +black\|white\|light +behind", out, re.MULTILINE)
     assert "usage  fovea relight film SCENE [CAMERAS] [key=value ...]" in out
     assert "--device" in out
 
@@ -125,7 +125,7 @@ def test_help_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> Non
         (("relight", "flim"), "'flim' is not a verb of relight. Did you mean 'film'?"),
         (("relight.flim",), "'flim' is not a verb of relight. Did you mean 'film'?"),
         (("config", "explian", "relight.fit"), "Did you mean 'explain'?"),
-        (("config", "schema"), "needs a stage: relight.fit"),
+        (("config", "schema"), "needs a stage: relight.poses, relight.fit"),
         (("config", "schema", "relight.ft"), "Did you mean 'relight.fit'?"),
         (("relight", "film", "x.ply", "--jobs", "many"), "invalid int value: 'many'"),
         (("relight", "film", "x.ply", "--preset", "none"), "has no preset 'none'"),
