@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOMS: dict[str, str] = {
     "relight": "photographs with poses -> geometry, materials, light",
+    "events": "event cameras: recordings -> a detector from few labels, boxes, films",
 }
 """What each room is for, in the words of the help text."""
 
