@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from fovea.dialect import SAMPLES
-from fovea.relight.stages import FIT, FitConfig
+from fovea.relight.settings.fit import FitConfig
+from fovea.relight.stages import FIT
 from fovea.runs.recipe import Recipe
 from fovea.runs.run import execute
 

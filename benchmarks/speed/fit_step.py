@@ -23,7 +23,7 @@ from fovea.relight.densify import Statistics
 from fovea.relight.materials import activate, initial_parameters
 from fovea.relight.normals import depth_to_normals
 from fovea.relight.optimizer import adam
-from fovea.relight.stages import LossConfig, RatesConfig
+from fovea.relight.settings.fit import LossConfig, RatesConfig
 from fovea.scene.camera import Camera
 from fovea.scene.rasterize import rasterize
 

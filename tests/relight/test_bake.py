@@ -9,7 +9,8 @@ import torch
 from fovea.errors import ArtifactError, DataError, StoppedError
 from fovea.relight import bake as module
 from fovea.relight.bake import bake, views_around
-from fovea.relight.stages import BAKE, BakeConfig, SurfaceConfig
+from fovea.relight.settings.bake import BakeConfig, SurfaceConfig
+from fovea.relight.stages import BAKE
 from fovea.relight.surface.mesh import read_mesh
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fovea.relight.coupling import carried, coupling_loss
-from fovea.relight.stages import LossConfig
+from fovea.relight.settings.fit import LossConfig
 from fovea.scene import harmonics
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians

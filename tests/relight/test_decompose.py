@@ -19,7 +19,8 @@ from fovea.relight.light import cubemap as cube
 from fovea.relight.light.environment import Environment
 from fovea.relight.lighting import Lighting
 from fovea.relight.palette import Materials
-from fovea.relight.stages import DECOMPOSE, DecomposeConfig
+from fovea.relight.settings.decompose import DecomposeConfig
+from fovea.relight.stages import DECOMPOSE
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.runs.stage import Context
 from fovea.scene import harmonics

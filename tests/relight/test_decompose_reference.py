@@ -17,21 +17,13 @@ from fovea.relight.frozen import FrozenViews
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
 from fovea.relight.published import Learnt, Shading
+from fovea.relight.settings.bake import BakeConfig, SurfaceConfig
+from fovea.relight.settings.decompose import DecomposeConfig, PublishedConfig
+from fovea.relight.settings.fit import DensifyConfig, FitConfig, StartConfig
 from fovea.relight.shading import reference
 from fovea.relight.shading.split_sum import BlurredLight, remap_roughness
 from fovea.relight.shading.table import table
-from fovea.relight.stages import (
-    BAKE,
-    DECOMPOSE,
-    FIT,
-    BakeConfig,
-    DecomposeConfig,
-    DensifyConfig,
-    FitConfig,
-    PublishedConfig,
-    StartConfig,
-    SurfaceConfig,
-)
+from fovea.relight.stages import BAKE, DECOMPOSE, FIT
 from fovea.relight.volumes.grid import Grid
 from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.lobe import half_space

@@ -12,7 +12,7 @@ from fovea.relight.densify import (
     prune_mask,
     reset_opacities,
 )
-from fovea.relight.stages import DensifyConfig
+from fovea.relight.settings.fit import DensifyConfig
 
 CONFIG = DensifyConfig(gradient=2e-4)  # as published
 

@@ -19,7 +19,8 @@ from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment
 from fovea.relight.relighting import Studio, displayed, evenly, require_seen, unturned, up_of
 from fovea.relight.scores import backdrop
-from fovea.relight.stages import EVALUATE, EvaluateConfig
+from fovea.relight.settings.evaluate import EvaluateConfig
+from fovea.relight.stages import EVALUATE
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb

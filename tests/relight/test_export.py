@@ -17,7 +17,8 @@ from fovea.relight.asset.atlas import texels, unwrap
 from fovea.relight.asset.textures import filled
 from fovea.relight.export import export, light_beside, y_up, z_up
 from fovea.relight.light.environment import Environment
-from fovea.relight.stages import EXPORT, ExportConfig
+from fovea.relight.settings.export import ExportConfig
+from fovea.relight.stages import EXPORT
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.relight.surface.transfer import sphere
 from fovea.runs.stage import Context

@@ -13,7 +13,9 @@ from fovea.relight.cameras import film_path, read_cameras, surrounds, write_came
 from fovea.relight.capture import load, read_capture
 from fovea.relight.evaluate import evaluate
 from fovea.relight.film import film
-from fovea.relight.stages import EVALUATE, FILM, EvaluateConfig, FilmConfig
+from fovea.relight.settings.evaluate import EvaluateConfig
+from fovea.relight.settings.film import FilmConfig
+from fovea.relight.stages import EVALUATE, FILM
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.ply import write_ply

@@ -15,7 +15,8 @@ from fovea.errors import DataError
 from fovea.relight.film import film
 from fovea.relight.lighting import Lighting
 from fovea.relight.relighting import Studio
-from fovea.relight.stages import FILM, FilmConfig
+from fovea.relight.settings.film import FilmConfig
+from fovea.relight.stages import FILM
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.path import pose_record

@@ -8,7 +8,8 @@ import torch
 
 from fovea.errors import StoppedError
 from fovea.relight.fit import Plan, fit
-from fovea.relight.stages import FIT, DensifyConfig, FitConfig, LossConfig, StartConfig
+from fovea.relight.settings.fit import DensifyConfig, FitConfig, LossConfig, StartConfig
+from fovea.relight.stages import FIT
 from fovea.runs.stage import Context
 from fovea.scene.ply import read_ply
 

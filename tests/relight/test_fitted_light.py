@@ -10,9 +10,9 @@ from fovea.relight.gbuffer import gbuffer
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
 from fovea.relight.relighting import FittedLight, Studio, displayed
+from fovea.relight.settings.film import FilmConfig
 from fovea.relight.shading import reference, table
 from fovea.relight.shading.split_sum import BlurredLight
-from fovea.relight.stages import FilmConfig
 from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.scene.camera import Camera
 

@@ -7,7 +7,7 @@ import torch
 
 from fovea.relight import losses
 from fovea.relight.light import cubemap
-from fovea.relight.stages import LossConfig
+from fovea.relight.settings.fit import LossConfig
 
 # The reference's SSIM window is float32, so its numbers are good to 1e-9 here and not beyond.
 TIGHT = 1e-9

@@ -6,7 +6,7 @@ import torch
 import trimesh
 
 from fovea.relight.palette import BLACK, KNEE, Cells, Palette
-from fovea.relight.stages import PriorsConfig
+from fovea.relight.settings.decompose import PriorsConfig
 from fovea.relight.surface.mesh import Mesh
 
 OFF = dict.fromkeys(("albedo", "roughness", "metallic", "dielectric", "decided", "neutral"), 0.0)

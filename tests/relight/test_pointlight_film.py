@@ -12,7 +12,7 @@ from fovea.errors import DataError
 from fovea.relight.light import cubemap
 from fovea.relight.pointlight_film import PointFilm, depth_cube, key_path, traced_shadow
 from fovea.relight.relighting import Studio
-from fovea.relight.stages import FilmConfig
+from fovea.relight.settings.film import FilmConfig
 from fovea.relight.surface.mesh import Mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.scene.camera import Camera

@@ -16,7 +16,8 @@ from fovea.errors import ArtifactError, DataError, StoppedError
 from fovea.relight.capture import load, read_capture
 from fovea.relight.capture.shots import find_shots, frames_of_video
 from fovea.relight.poses import poses
-from fovea.relight.stages import POSES, PosesConfig
+from fovea.relight.settings.poses import PosesConfig
+from fovea.relight.stages import POSES
 from fovea.relight.structure import find_features, mutual_matches, pairs_to_match
 from fovea.runs.stage import Context
 from fovea.scene.path import looked_at, upward

@@ -8,7 +8,8 @@ import torch
 from fovea.metrics.image import psnr
 from fovea.relight.capture import load, read_capture
 from fovea.relight.fit import fit
-from fovea.relight.stages import FIT, FitConfig
+from fovea.relight.settings.fit import FitConfig
+from fovea.relight.stages import FIT
 from fovea.runs.stage import Context
 
 

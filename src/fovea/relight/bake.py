@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 
 from fovea.errors import BackendError, DataError
 from fovea.relight.cameras import read_cameras
-from fovea.relight.stages import BakeConfig
+from fovea.relight.settings.bake import BakeConfig
 from fovea.relight.surface.fusion import box, fuse
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.relight.surface.rays import Tracer

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fovea.relight.normals import depth_to_normals
-from fovea.relight.stages import LossConfig
+from fovea.relight.settings.fit import LossConfig
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians, rotations
 

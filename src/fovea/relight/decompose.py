@@ -37,11 +37,11 @@ from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
 from fovea.relight.palette import Materials, Palette
 from fovea.relight.relighting import displayed, up_seen
+from fovea.relight.settings.decompose import DecomposeConfig
 from fovea.relight.shading import montecarlo, table
 from fovea.relight.shading.montecarlo import Counts, MeshSurroundings
 from fovea.relight.shading.split_sum import BlurredLight, shade_linear
 from fovea.relight.sightings import Sightings, look, vertex_colors
-from fovea.relight.stages import DecomposeConfig
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.relight.volumes.occlusion import OcclusionVolume

@@ -34,8 +34,8 @@ from fovea.relight.lighting import Lighting
 from fovea.relight.published import Learnt, Shading
 from fovea.relight.relighting import evenly, require_seen
 from fovea.relight.scores import backdrop
+from fovea.relight.settings.decompose import DecomposeConfig
 from fovea.relight.shading import reference
-from fovea.relight.stages import DecomposeConfig
 from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context

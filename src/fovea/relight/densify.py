@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fovea.relight.materials import Parameters, logit
-from fovea.relight.stages import DensifyConfig
+from fovea.relight.settings.fit import DensifyConfig
 from fovea.scene.gaussians import rotations
 from fovea.scene.rasterize import Raster
 

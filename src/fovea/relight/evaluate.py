@@ -33,8 +33,8 @@ from fovea.relight.relighting import (
 )
 from fovea.relight.report import Evaluation, write_report, write_scores
 from fovea.relight.scores import backdrop, image_metrics, image_scores, mean_of
+from fovea.relight.settings.evaluate import EvaluateConfig
 from fovea.relight.sheet import Row, draw_sheet, error_colors
-from fovea.relight.stages import EvaluateConfig
 from fovea.relight.truth import Truth, read_truth, relit_lights, relit_photograph
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera

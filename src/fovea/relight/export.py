@@ -24,7 +24,8 @@ from fovea.relight.cameras import read_cameras
 from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment, Up
 from fovea.relight.relighting import evenly, require_materials, require_seen, up_of
-from fovea.relight.stages import ExportConfig, LitConfig
+from fovea.relight.settings.export import ExportConfig
+from fovea.relight.settings.lit import LitConfig
 from fovea.relight.surface.mesh import Mesh, read_mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.relight.surface.transfer import ambient, transfer

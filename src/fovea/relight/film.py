@@ -31,7 +31,7 @@ from fovea.relight.relighting import (
     sky,
 )
 from fovea.relight.scores import backdrop, render
-from fovea.relight.stages import FilmConfig
+from fovea.relight.settings.film import FilmConfig
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.files import read_gaussians

@@ -31,7 +31,7 @@ from fovea.relight.materials import Parameters, activate, initial_parameters
 from fovea.relight.normals import depth_to_normals
 from fovea.relight.optimizer import adam, replace_rows, replace_values, set_means_rate
 from fovea.relight.scores import backdrop, render, score
-from fovea.relight.stages import FitConfig, LossConfig
+from fovea.relight.settings.fit import FitConfig, LossConfig
 from fovea.relight.start import start_points
 from fovea.runs.stage import Context
 from fovea.scene.gaussians import Gaussians

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fovea.metrics.image import ssim
 from fovea.relight.light import latlong
-from fovea.relight.stages import LossConfig
+from fovea.relight.settings.fit import LossConfig
 
 
 def photometric(

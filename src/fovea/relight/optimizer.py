@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from fovea.relight.materials import Parameters
-from fovea.relight.stages import RatesConfig
+from fovea.relight.settings.fit import RatesConfig
 from fovea.training.schedule import exponential
 
 DIRECTIONAL_SHARE = 1 / 20

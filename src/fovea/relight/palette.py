@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from fovea.relight.stages import PriorsConfig
+from fovea.relight.settings.decompose import PriorsConfig
 from fovea.relight.surface.mesh import Mesh
 
 CELL_EDGES = 5.0

@@ -25,8 +25,8 @@ from fovea.errors import DataError
 from fovea.relight.light import cubemap
 from fovea.relight.relighting import THIN, LastBuffer, Studio, displayed
 from fovea.relight.scores import backdrop
+from fovea.relight.settings.film import FilmConfig
 from fovea.relight.shading import points
-from fovea.relight.stages import FilmConfig
 from fovea.relight.volumes.projection import face_cameras, radial
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians

@@ -14,7 +14,7 @@ from fovea.errors import DataError
 from fovea.relight.capture.layout import cameras_of, turn_upright, write_layout
 from fovea.relight.capture.shots import Shot, find_shots, frames_of_video, is_video
 from fovea.relight.position_map import draw_cameras
-from fovea.relight.stages import PosesConfig
+from fovea.relight.settings.poses import PosesConfig
 from fovea.relight.structure import find_features, map_cameras, match_features
 from fovea.runs.stage import Context
 

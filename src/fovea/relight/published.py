@@ -14,10 +14,10 @@ from torch import Tensor
 from fovea.relight import losses
 from fovea.relight.frozen import MATERIALS, FrozenViews
 from fovea.relight.light.prefilter import Prefilter
+from fovea.relight.settings.decompose import PublishedConfig
 from fovea.relight.shading import reference
 from fovea.relight.shading.split_sum import BlurredLight
 from fovea.relight.shading.table import table
-from fovea.relight.stages import PublishedConfig
 from fovea.relight.volumes.irradiance import IrradianceVolume
 
 START_LOGIT = 1.0

@@ -20,10 +20,10 @@ from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment, Up
 from fovea.relight.light.prefilter import Prefilter
 from fovea.relight.lighting import Lighting
+from fovea.relight.settings.lit import LitConfig
 from fovea.relight.shading import table
 from fovea.relight.shading.split_sum import BlurredLight, shade_linear
 from fovea.relight.shading.tonemap import display
-from fovea.relight.stages import LitConfig
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians

@@ -19,8 +19,8 @@ from PIL import Image
 
 from fovea.metrics.albedo import AlbedoConvention
 from fovea.relight.scores import mean_of
+from fovea.relight.settings.evaluate import EvaluateConfig
 from fovea.relight.sheet import Row
-from fovea.relight.stages import EvaluateConfig
 from fovea.scene.image import to_uint8
 
 STYLE = Path(__file__).with_name("report.css")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.capture import Capture, Photograph, View, load
-from fovea.relight.stages import StartConfig
+from fovea.relight.settings.fit import StartConfig
 from fovea.relight.triangulate import triangulate
 from fovea.runs.stage import Context
 from fovea.scene.path import looked_at

@@ -32,7 +32,7 @@ from PIL import ExifTags, Image
 from fovea.errors import DataError
 from fovea.relight.capture.photographs import decode
 from fovea.relight.capture.shots import Shot
-from fovea.relight.stages import PosesConfig
+from fovea.relight.settings.poses import PosesConfig
 from fovea.scene.image import image_size, resize, to_uint8
 
 WITH_EXIF = (".jpg", ".jpeg", ".tif", ".tiff", ".webp")
