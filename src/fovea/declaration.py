@@ -7,11 +7,12 @@ group is a field that holds a Config, or one of several: its branches, told apar
 from __future__ import annotations
 
 import difflib
+import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from fovea.dialect import Keys, mapping
@@ -28,6 +29,19 @@ class Config(BaseModel):
 
     renamed: ClassVar[Mapping[str, str]] = {}
     """Old names of fields, each with the name it has now; files that use them are still read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_several(cls, data: Any) -> Any:
+        """One path where several may be given stands for itself."""
+        given = mapping(data)
+        alone = {
+            name: (value,)
+            for name in cls.artifact_fields()
+            if isinstance(value := given.get(name), str | os.PathLike)
+            and is_a(cls.model_fields[name].annotation, tuple)
+        }
+        return given | alone if alone else data
 
     @classmethod
     def artifact_fields(cls) -> dict[str, str]:
@@ -74,7 +88,10 @@ def setting(
 
 
 def artifact(kind: str, help: str, *, optional: bool = False) -> Any:
-    """Declare a field that holds the path of an input: annotate it `Path`, or `Path | None`."""
+    """Declare a field that holds the path of an input: annotate it `Path`, or `Path | None`.
+
+    `tuple[Path, ...]` takes several of the kind.
+    """
     extra = {"fovea": {"artifact": kind, "local_only": True, "in_fingerprint": True}}
     default = None if optional else ...
     return _field(default, description=help, json_schema_extra=extra)

@@ -127,6 +127,111 @@ def test_a_reference_to_a_whole_matrix_must_say_which(tmp_path: Path) -> None:
     assert load(path).step("b").joins["start"].key == "a[seed=2]"
 
 
+GROUP = f"""
+  all: {{{COUNT}}}
+  seeds:
+    matrix: {{seed: "${{vars.seeds}}"}}
+    stages:
+      teacher: {{{COUNT}, with: {{seed: "${{matrix.seed}}"}}}}
+      rounds:
+        repeat: {{round: "${{vars.rounds}}"}}
+        stages:
+          label: {{{COUNT}, with: {{start: "${{teacher.out.number}}"}}}}
+          student: {{{COUNT}, with: {{start: "${{label.out.number}}", steps: "${{matrix.round}}"}}}}
+      score: {{{SPREAD}, with: {{number: "${{student.out.number}}"}}}}
+  table: {{use: "toy_stages:SUM", with: {{numbers: ["${{all.out.number}}", "${{student.out.number}}"]}}}}
+"""  # noqa: E501
+HEAD = "name: toys\nvars: {seeds: [4, 7], rounds: 2}\n"
+
+
+def test_stages_of_a_group_run_for_each_combination_and_round_in_order(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GROUP, HEAD))
+    assert [step.key for step in recipe.steps] == [
+        "all",
+        *(
+            key
+            for seed in (4, 7)
+            for key in (
+                f"teacher[seed={seed}]",
+                f"label[seed={seed},round=1]",
+                f"student[seed={seed},round=1]",
+                f"label[seed={seed},round=2]",
+                f"student[seed={seed},round=2]",
+                f"score[seed={seed}]",
+            )
+        ),
+        "table",
+    ]
+
+
+def test_like_is_joined_to_like_and_to_the_last_round(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GROUP, HEAD))
+    student = recipe.step("student[seed=7,round=2]")
+    assert student.joins["start"].key == "label[seed=7,round=2]"
+    assert student.config.steps == 2
+    assert recipe.step("label[seed=4,round=1]").joins["start"].key == "teacher[seed=4]"
+    assert recipe.step("score[seed=4]").joins["number"].key == "student[seed=4,round=2]"
+
+
+def test_an_input_that_nobody_names_takes_the_round_before(tmp_path: Path) -> None:
+    text = GROUP.replace('with: {start: "${label.out.number}"', "with: {start: x.json")
+    text = text.replace(f'{COUNT}, with: {{start: "${{teacher.out.number}}"}}', SPREAD)
+    text = text.replace("{start: x.json, ", "{")
+    recipe = load(write(tmp_path, text, HEAD))
+    assert recipe.step("label[seed=7,round=1]").joins["number"].key == "teacher[seed=7]"
+    assert recipe.step("label[seed=7,round=2]").joins["number"].key == "student[seed=7,round=1]"
+
+
+def test_an_input_of_several_takes_every_combination_and_of_each_the_last_round(
+    tmp_path: Path,
+) -> None:
+    table = load(write(tmp_path, GROUP, HEAD)).step("table")
+    keys = ["all", "student[seed=4,round=2]", "student[seed=7,round=2]"]
+    assert [join.key for join in table.joins.values()] == keys
+    assert table.needs == tuple(keys)
+
+
+def test_a_group_may_repeat_nothing(tmp_path: Path) -> None:
+    text = GROUP.replace("student.out", "teacher.out")
+    recipe = load(write(tmp_path, text, HEAD), ["vars.rounds=0", "vars.seeds=[1]"])
+    keys = ["all", "teacher[seed=1]", "score[seed=1]", "table"]
+    assert [step.key for step in recipe.steps] == keys
+
+
+def test_settings_of_stages_in_a_group_can_be_typed(tmp_path: Path) -> None:
+    typed = ["student.seed=3", "student[seed=7,round=1].rate=0.5"]
+    recipe = load(write(tmp_path, GROUP, HEAD), typed)
+    assert recipe.step("student[seed=4,round=1]").config.seed == 3
+    assert recipe.step("student[seed=7,round=1]").config.rate == 0.5
+    assert recipe.step("student[seed=7,round=2]").config.rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("repeat: {round: ", "repeat: {round: x", "repeat 'round' is 'x2'; give how often"),
+        ("repeat:", "reapeat:", "'reapeat' is not understood here. Did you mean 'repeat'?"),
+        ("      score:", "      all:", "stage 'all' stands twice"),
+        ('${student.out.number}"}}\n  table', '${nobody.out.number}"}}\n  table', "no stage has"),
+    ],
+)
+def test_a_wrong_group_is_refused_with_a_sentence(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = GROUP.replace(old, new).replace('x"${vars.rounds}"', '"x${vars.rounds}"')
+    assert text != GROUP
+    with pytest.raises(RecipeError) as caught:
+        load(write(tmp_path, text, HEAD))
+    assert said in str(caught.value)
+
+
+def test_what_is_written_of_a_recipe_with_groups_loads_as_the_same(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GROUP, HEAD))
+    again = tmp_path / "again.yaml"
+    again.write_text(recipe.to_yaml())
+    assert load(again, environment={}).id == recipe.id
+
+
 def test_what_is_written_of_a_recipe_loads_as_the_same_recipe(recipe_file: Path) -> None:
     recipe = load(recipe_file)
     again = recipe_file.with_name("again.yaml")

@@ -44,6 +44,23 @@ def test_a_recipe_is_brought_to_its_end(recipe_file: Path, tmp_path: Path, isola
         assert not (stage.folder / "tmp").exists()
 
 
+def test_what_several_stages_made_goes_into_one(tmp_path: Path) -> None:
+    path = tmp_path / "sum.yaml"
+    path.write_text(
+        "stages:\n"
+        '  each: {use: "toy_stages:COUNT", matrix: {n: [1, 2, 3]}, with: {steps: "${matrix.n}"}}\n'
+        '  all: {use: "toy_stages:SUM", with: {numbers: "${each.out.number}"}}\n'
+    )
+    run = execute(load(path), root=tmp_path / "runs", isolation="process")
+    assert run.state == "done"
+    *each, total = (stage.scores["value"] for stage in run.stages)
+    assert total == pytest.approx(sum(each))
+    changed = execute(
+        load(path, ["each[n=2].rate=0.7"]), root=tmp_path / "runs", isolation="inline"
+    )
+    assert changed.scores("all")["value"] != total
+
+
 def test_the_two_isolations_make_the_same(recipe_file: Path, tmp_path: Path) -> None:
     recipe = load(recipe_file)
     inline = execute(recipe, root=tmp_path / "a", isolation="inline")

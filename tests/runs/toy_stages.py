@@ -121,3 +121,23 @@ BREAK = Stage(
     implementation="toy_stages:break_down",
     outputs=NUMBER,
 )
+
+
+class SumConfig(Config):
+    numbers: tuple[Path, ...] = artifact("file", "numbers to add up")
+
+
+def add_up(config: SumConfig, context: Context) -> dict[str, float]:
+    """The sum of several inputs of one kind."""
+    total = sum(json.loads(path.read_text())["value"] for path in config.numbers)
+    context.output("number").write_text(json.dumps({"value": total}))
+    return {"value": total}
+
+
+SUM = Stage(
+    name="toy.sum",
+    summary="adds numbers up",
+    config=SumConfig,
+    implementation="toy_stages:add_up",
+    outputs={"number": Output("file", "number.json", "the sum")},
+)

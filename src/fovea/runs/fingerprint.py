@@ -27,14 +27,16 @@ Identity = dict[str, Any]
 def identity(step: Step, upstream: Mapping[str, str], cache: Cache) -> Identity:
     """What the result of a step depends on; `upstream` are the fingerprints before it."""
     settings = settings_that_count(step.config)
-    inputs: dict[str, Any] = {}
     for name in step.stage.inputs:
         settings.pop(name, None)
-        if name in step.joins:
-            join = step.joins[name]
-            inputs[name] = {"stage": upstream[join.key], "output": join.output}
-        elif (path := getattr(step.config, name)) is not None:
-            inputs[name] = {"content": cache.content(path)}
+    inputs: dict[str, Any] = {}
+    for name, (_, path) in step.stage.given(step.config).items():
+        join = step.joins.get(name)
+        inputs[name] = (
+            {"stage": upstream[join.key], "output": join.output}
+            if join
+            else {"content": cache.content(path)}
+        )
     return {
         "stage": step.stage.name,
         "version": step.stage.version,

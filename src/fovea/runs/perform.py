@@ -90,10 +90,8 @@ def _prepare(context: Context, record: StageRecord) -> None:
     if record.attempt > 1 and context.stage.resumable != "items":
         latest = context.checkpoints.latest()
         context.resumed(latest[0] if latest else -1)
-    for name, wanted in context.stage.inputs.items():
-        path = getattr(context.config, name)
-        if path is not None:
-            kind(wanted).check(path, wanted_by=f"stage '{record.key}' ({name})")
+    for name, (wanted, path) in context.stage.given(context.config).items():
+        kind(wanted).check(path, wanted_by=f"stage '{record.key}' ({name})")
 
 
 def _publish(context: Context) -> dict[str, OutputFile]:

@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fovea.config import Config
 from fovea.errors import DataError, StoppedError
@@ -75,6 +75,31 @@ class Stage:
     def inputs(self) -> dict[str, str]:
         """The artifact settings of the Config: name -> kind."""
         return self.config.artifact_fields()
+
+    def given(self, config: Config) -> dict[str, tuple[str, Path]]:
+        """The inputs that a config names, kind and path; of several, `scores.0`, `scores.1`."""
+        found: dict[str, tuple[str, Path]] = {}
+        for name, wanted in self.inputs.items():
+            value = getattr(config, name)
+            if isinstance(value, tuple):
+                paths = cast("tuple[Path, ...]", value)
+                found |= {f"{name}.{n}": (wanted, path) for n, path in enumerate(paths)}
+            elif value is not None:
+                found[name] = (wanted, value)
+        return found
+
+    def placed(self, config: Config, paths: Mapping[str, Path]) -> Config:
+        """The config with other paths for inputs, named as `given` names them."""
+        whole: dict[str, Any] = {}
+        for name, path in paths.items():
+            field, _, number = name.partition(".")
+            if number:
+                several = list(whole.get(field, getattr(config, field)))
+                several[int(number)] = path
+                whole[field] = tuple(several)
+            else:
+                whole[field] = path
+        return config.model_copy(update=whole)
 
     def load(self) -> Callable[[Any, Context], dict[str, float]]:
         """Import the stage's function."""

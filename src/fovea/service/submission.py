@@ -67,8 +67,7 @@ def stages_of(kind: str) -> dict[str, Stage]:
         return {"": catalog.stage(kind)}
     if kind not in recipe_names():
         raise not_found("stage or recipe", kind, catalog.nearest(kind, kinds()).strip())
-    entries = dialect.load(RECIPES / f"{kind}.yaml").data["stages"]
-    return {key: recipes.find_stage(str(entry["use"])) for key, entry in entries.items()}
+    return recipes.stages_of(RECIPES / f"{kind}.yaml")
 
 
 def submission(
