@@ -1,7 +1,7 @@
 """Pages that work from a disk: headings, tables and pictures in one file.
 
-Such a page fetches nothing and runs nothing: style and pictures stand in it, small. Charts are those
-of `fovea.tuning.charts`; their lines take the classes `s0` to `s7`, a colour each.
+Such a page fetches nothing and runs nothing: style and pictures stand in it, small. Charts are
+those of `fovea.tuning.charts`; their lines take the classes `s0` to `s7`, a colour each.
 """
 
 from __future__ import annotations
