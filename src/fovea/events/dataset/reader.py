@@ -134,6 +134,23 @@ class Recording:
         path = self.layout.times
         return _index(path) if path.exists() else None
 
+    @cached_property
+    def clock_us(self) -> Int64[np.ndarray, " n"]:
+        """The END of each histogram, in pseudo sets that of the recording they were made from.
+
+        Raises:
+            DataError: neither says it.
+        """
+        if self.times_us is not None:
+            return self.times_us
+        path = self.histogram_file.resolve().with_name(self.layout.times.name)
+        if not path.is_file():
+            raise DataError(
+                f"{self.folder} does not say when its histograms end, and there is no {path}"
+                " either. Make it again from a data set that has this file."
+            )
+        return _index(path)
+
     # Labels
 
     @cached_property
