@@ -54,7 +54,7 @@ from fovea.scene.ply import write_ply
 from fovea.scene.radiance import write_radiance
 from fovea.training.checkpoint import (
     State,
-    generator,
+    generator_for,
     load_state,
     random_state,
     restore_random_state,
@@ -93,7 +93,7 @@ def decompose(config: DecomposeConfig, context: Context) -> dict[str, float]:
     photographs = _photographs(config, context)
     mesh = _surface(config)
     tracer = Tracer(mesh)
-    seen = look(photographs, tracer, random=_generator(context, "sightings"))
+    seen = look(photographs, tracer, random=generator_for(context, "sightings"))
     context.note(f"{len(seen)} pixels show the surface of {len(mesh.faces)} triangles")
     colors = vertex_colors(seen, tracer)
     palette = Palette(mesh, colors, white=config.priors.white)
@@ -285,10 +285,6 @@ def _open_share(
     return (at_vertices[seen.corners] * seen.weights).sum(dim=1)
 
 
-def _generator(context: Context, name: str) -> torch.Generator:
-    return generator(int(context.rng(name).integers(2**62)))
-
-
 def _adam(palette: Palette, light: Tensor) -> torch.optim.Adam:
     raw = palette.parameters
     groups = [
@@ -310,7 +306,7 @@ def _started(config: DecomposeConfig, context: Context, palette: Palette) -> _Lo
         light.detach().exp(),
         _adam(palette, light),
         palette.parameters,
-        {name: _generator(context, name) for name in names},
+        {name: generator_for(context, name) for name in names},
     )
 
 

@@ -47,7 +47,7 @@ from fovea.scene.ply import write_ply
 from fovea.scene.radiance import write_radiance
 from fovea.training.checkpoint import (
     State,
-    generator,
+    generator_for,
     load_state,
     random_state,
     restore_random_state,
@@ -172,9 +172,9 @@ def _started(
         count,
         light_res=config.light_res or LIGHT_RES,
         bound=config.published.bound,
-        random=_generator(context, "light"),
+        random=generator_for(context, "light"),
     )
-    return Loop(learnt.to(device), _generator(context, "views"), capture.identity)
+    return Loop(learnt.to(device), generator_for(context, "views"), capture.identity)
 
 
 def _resumed(capture: Capture, context: Context, device: torch.device) -> Loop | None:
@@ -186,16 +186,12 @@ def _resumed(capture: Capture, context: Context, device: torch.device) -> Loop |
     refuse_another_capture(state["capture"], capture, where=folder)
     nearby = IrradianceVolume(state["aabb"], state["nearby"])
     learnt = Learnt(state["materials"], state["cubemap"], nearby).to(device)
-    loop = Loop(learnt, _generator(context, "views"), capture.identity, step, state["queue"])
+    loop = Loop(learnt, generator_for(context, "views"), capture.identity, step, state["queue"])
     loop.materials_optimizer.load_state_dict(state["materials_optimizer"])
     loop.light_optimizer.load_state_dict(state["light_optimizer"])
     restore_random_state(state["random"], {"views": loop.views})
     context.resumed(step)
     return loop
-
-
-def _generator(context: Context, name: str) -> torch.Generator:
-    return generator(int(context.rng(name).integers(2**62)))
 
 
 def _scene(path: Path) -> Gaussians:

@@ -40,7 +40,7 @@ from fovea.scene.ply import write_ply
 from fovea.scene.rasterize import Raster, rasterize
 from fovea.training.checkpoint import (
     State,
-    generator,
+    generator_for,
     load_state,
     random_state,
     restore_random_state,
@@ -229,7 +229,7 @@ class Loop:
 
 def _generators(context: Context) -> dict[str, torch.Generator]:
     names = ("views", "background", "split")
-    return {name: generator(int(context.rng(name).integers(2**62))) for name in names}
+    return {name: generator_for(context, name) for name in names}
 
 
 def _started(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from fovea.errors import ArtifactError
+from fovea.runs.stage import Context
 
 State = dict[str, Any]
 FILE_NAME = "state.pt"
@@ -45,6 +46,11 @@ def load_state(folder: Path, *, device: str | torch.device = "cpu") -> State:
 def generator(seed: int) -> torch.Generator:
     """A random generator of one's own, on the CPU."""
     return torch.Generator().manual_seed(seed)
+
+
+def generator_for(context: Context, name: str) -> torch.Generator:
+    """The generator of one purpose, on the CPU: what `context.rng(name)` is for NumPy."""
+    return generator(int(context.rng(name).integers(2**62)))
 
 
 def random_state(generators: dict[str, torch.Generator]) -> State:
