@@ -27,3 +27,30 @@ def linear(step: float, *, first: float, last: float, steps: float) -> float:
 def warmup(step: float, *, steps: float) -> float:
     """A factor that rises from 0 to 1 over the first `steps`."""
     return 1.0 if steps <= 0 else min(step / steps, 1.0)
+
+
+def one_cycle(
+    step: int,
+    *,
+    peak: float,
+    steps: int,
+    warmup: float = 0.005,
+    start_div: float = 20.0,
+    end_div: float = 10_000.0,
+) -> float:
+    """The learning rate of `step`: by equal parts up to the peak, then down to the end.
+
+    Args:
+        step: from 0 to `steps` - 1; beyond, the last rate stays.
+        peak: the highest rate.
+        steps: of the whole training.
+        warmup: part of the steps until the peak.
+        start_div: the first rate is the peak over this.
+        end_div: the last rate is the peak over this.
+
+    Source: Smith and Topin, "Super-Convergence" (2018), linear as `OneCycleLR` has it.
+    """
+    top, last = warmup * steps - 1, steps - 1
+    if step <= top and top > 0:
+        return linear(step, first=peak / start_div, last=peak, steps=top)
+    return linear(step - top, first=peak, last=peak / end_div, steps=max(last - top, 1e-9))
