@@ -61,6 +61,10 @@ STAGES: dict[str, Entry] = {
     "relight.film": Entry(
         "fovea.relight.stages:FILM", "a camera moves around a scene, or a light does: a video"
     ),
+    "events.preprocess": Entry(
+        "fovea.events.stages:PREPROCESS",
+        "recordings with boxes beside them become a data set of histograms",
+    ),
 }
 
 

@@ -4,3 +4,76 @@ Only declarations stand here, and their settings in `settings/`, so that help co
 """
 
 from __future__ import annotations
+
+from fovea.events.settings.annotate import AnnotateConfig
+from fovea.events.settings.check import CheckConfig
+from fovea.events.settings.compare import CompareConfig
+from fovea.events.settings.preprocess import PreprocessConfig
+from fovea.events.settings.train import TrainConfig
+from fovea.runs.stage import Output, Stage
+
+TRAIN = Stage(
+    name="events.train",
+    summary="labelled recordings become a detector; teacher and student alike",
+    config=TrainConfig,
+    implementation="fovea.events.train:train",
+    outputs={"detector": Output("detector", "detector.pt", "the detector with its sensor")},
+    resumable="checkpoint",
+    metrics={"val/ap": "max", "train/loss": "min"},
+    positional=("data",),
+    requires=("events",),
+)
+COMPARE = Stage(
+    name="events.compare",
+    summary="scores of several detectors side by side: a table, curves, and what was gained",
+    config=CompareConfig,
+    implementation="fovea.events.compare:compare",
+    outputs={
+        "table": Output("table", "table.csv", "a line for each kind of detector"),
+        "page": Output("page", "table.html", "the table with curves"),
+        "gains": Output("file", "gains.json", "every score and gain by seed"),
+    },
+    metrics={"score": "max", "gain": "max", "closed": "max", "base": "max", "goal": "max"},
+    occasional=("score", "gain", "closed", "base", "goal"),
+    positional=("scores",),
+    requires=("events",),
+)
+
+PREPROCESS = Stage(
+    name="events.preprocess",
+    summary="recordings with boxes beside them become a data set of histograms",
+    config=PreprocessConfig,
+    implementation="fovea.events.preprocess:preprocess",
+    outputs={
+        "dataset": Output("eventset", "dataset", "the data set, in the published ones' layout")
+    },
+    resumable="items",
+    metrics={"recordings": "max", "histograms": "max", "frames": "max", "boxes": "max"},
+    positional=("recordings",),
+    requires=("events",),
+)
+CHECK = Stage(
+    name="events.check",
+    summary="a data set is looked through, and what is wrong with it is said",
+    config=CheckConfig,
+    implementation="fovea.events.check:check",
+    outputs={
+        "scores": Output("scores", "check.json", "every problem with its file, and the counts"),
+        "page": Output("page", "check.html", "the same as a page, with pictures of the boxes"),
+    },
+    metrics={"errors": "min", "warnings": "min", "recordings": "max", "boxes": "max"},
+    positional=("data",),
+    requires=("events",),
+)
+ANNOTATE = Stage(
+    name="events.annotate",
+    summary="boxes go out as COCO or YOLO files, or come back as *_bbox.npy",
+    config=AnnotateConfig,
+    implementation="fovea.events.annotate:annotate",
+    outputs={
+        "annotations": Output("folder", "annotations", "COCO or YOLO files; or *_bbox.npy"),
+    },
+    metrics={"frames": "max", "boxes": "max"},
+    positional=("data",),
+    requires=("events",),
+)
