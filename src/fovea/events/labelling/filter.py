@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int8, Int64
+from jaxtyping import Int8, Int64
 
 from fovea.events.labelling.frames import FrameLabels
 from fovea.events.labelling.tracker import Tracks, track, track_backward
@@ -119,16 +119,10 @@ def _fates(
     return fate
 
 
-def gaps_to_fill(forward: Tracks, min_track_len: int) -> Bool[np.ndarray, " gaps"]:
-    """Which gaps belong to tracks that are trusted.
-
-    A track keeps no gap in a frame with ground truth: there it would have been labelled.
-    """
-    return forward.is_trusted(min_track_len)[forward.gaps.track]
-
-
 def _with_gaps_filled(filtered: Filtered, forward: Tracks, min_track_len: int) -> Filtered:
-    which = gaps_to_fill(forward, min_track_len)
+    # Within a frame as the published data sets have them: the track that ended first comes first.
+    which = np.flatnonzero(forward.is_trusted(min_track_len)[forward.gaps.track])
+    which = which[np.argsort(forward.closed[forward.gaps.track[which]], kind="stable")]
     number, frames = forward.gaps.track[which], forward.gaps.frames[which]
     rows = np.zeros((len(number), 8), np.float32)
     boxes = forward.gaps.boxes[which]

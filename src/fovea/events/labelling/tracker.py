@@ -41,6 +41,8 @@ class Tracks:
     of_box: Int64[np.ndarray, " n"]
     """The track of each box."""
     done: Bool[np.ndarray, " tracks"]
+    closed: Int64[np.ndarray, " tracks"]
+    """Which track ended first, second, and so on."""
     is_truth: Bool[np.ndarray, " tracks"]
     """Whether one of its boxes is ground truth."""
     hits: Int64[np.ndarray, " tracks"]
@@ -78,6 +80,7 @@ def track(boxes: FrameLabels) -> Tracks:
     return Tracks(
         of_box=of_box,
         done=states["done"],
+        closed=states["closed"],
         is_truth=states["is_truth"],
         hits=states["hits"],
         age=states["age"],

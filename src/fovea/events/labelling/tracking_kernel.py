@@ -30,6 +30,7 @@ _STATE = np.dtype(
         ("class_id", "i8"),
         ("done", "?"),
         ("is_truth", "?"),
+        ("closed", "i8"),
         ("last", "f8", (4,)),
         ("corners", "f8", (4,)),
         ("cut", "u1", (4,)),
@@ -40,7 +41,8 @@ _STATE = np.dtype(
     align=True,
 )
 """A track: its box, that of the frame before, the predicted one inside the image as corners with
-the sides (left, right, top, bottom) that were cut, and the boxes missed since its last match."""
+the sides (left, right, top, bottom) that were cut, the boxes missed since its last match, and
+whether it was closed before the end, as the how many-th."""
 _GAP = np.dtype([("track", "i8"), ("frame", "i8"), ("box", "f8", (4,))], align=True)
 """A box missed by a track that was seen again."""
 
@@ -92,9 +94,11 @@ def follow(
                 _begin(tracks[n_tracks], boxes[j], classes[j], is_truth[j])
                 n_tracks += 1
                 n_live += 1
-        n_live = _close(tracks, live, n_live)
+        n_live = _close(tracks, live, n_live, n_tracks - n_live)
         first = end
         frame += 1
+    for k in range(n_live):
+        tracks[live[k]].closed = n_tracks - 1 - k
     return of_box, tracks[:n_tracks].copy(), gaps[:n_gaps].copy(), comparisons
 
 
@@ -201,13 +205,15 @@ def _begin(track: Any, box: Any, class_id: int, is_truth: bool) -> None:
 
 
 @njit(cache=True)
-def _close(tracks: Any, live: Any, n_live: int) -> int:
-    """Close the tracks no longer believed; says how many live on."""
-    kept = 0
-    for k in range(n_live):
+def _close(tracks: Any, live: Any, n_live: int, n_closed: int) -> int:
+    """Close the tracks no longer believed, the youngest first; says how many live on."""
+    for k in range(n_live - 1, -1, -1):
         if tracks[live[k]].confidence < LOST:
             tracks[live[k]].done = True
-        else:
-            live[kept] = live[k]
-            kept += 1
+            tracks[live[k]].closed = n_closed
+            n_closed += 1
+    kept = 0
+    for k in range(n_live):
+        live[kept] = live[k]
+        kept += not tracks[live[k]].done
     return kept
