@@ -2,7 +2,8 @@
 
 Their sources are copied to a cache folder, compiled there once and loaded ever after. A copy's name
 holds a digest of its text, so that a changed kernel never meets old machine code, and the package's
-own folder may be read-only.
+own folder may be read-only. Other packages keep kernels of their own in a folder `kernels` and load
+them by `kernels(name, package=...)`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
+PACKAGE = "fovea.scene.raster"
 SOURCES = ("bin", "blend", "project", "harmonics")
 CHANNEL_COUNTS = (1, 3, 4, 8, 12, 16)
 """What blending is compiled for.
@@ -39,19 +41,19 @@ def cache_folder() -> Path:
     return Path(root).expanduser() / "kernels"
 
 
-def is_compiled(name: str, channels: int | None = None) -> bool:
+def is_compiled(name: str, channels: int | None = None, *, package: str = PACKAGE) -> bool:
     """Whether loading a module of kernels will find its machine code."""
-    path, _ = _copy(name, channels)
+    path, _ = _copy(name, channels, package)
     return any((path.parent / "__pycache__").glob(f"{path.stem}.*.nbi"))
 
 
 @cache
-def kernels(name: str, channels: int | None = None) -> ModuleType:
+def kernels(name: str, channels: int | None = None, *, package: str = PACKAGE) -> ModuleType:
     """A module of compiled kernels; `channels` for the one that depends on their number."""
     with _one_at_a_time:
-        path, text = _copy(name, channels)
+        path, text = _copy(name, channels, package)
         _write_once(path, text)
-        compiled = is_compiled(name, channels)
+        compiled = is_compiled(name, channels, package=package)
         if not compiled:
             _log.info(
                 "compiling the kernels '%s' for this machine, once; it takes some seconds "
@@ -99,8 +101,8 @@ def repeat_channels(source: str, channels: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _source(name: str, channels: int | None) -> str:
-    text = (files("fovea.scene.raster") / "kernels" / f"{name}.py").read_text(encoding="utf-8")
+def _source(name: str, channels: int | None, package: str) -> str:
+    text = (files(package) / "kernels" / f"{name}.py").read_text(encoding="utf-8")
     return text if channels is None else repeat_channels(text, channels)
 
 
@@ -109,9 +111,9 @@ def title(name: str, channels: int | None) -> str:
     return name if channels is None else f"{name} with {channels} channels"
 
 
-def _copy(name: str, channels: int | None) -> tuple[Path, str]:
+def _copy(name: str, channels: int | None, package: str) -> tuple[Path, str]:
     """Where a module's source is copied to, and its text."""
-    text = _source(name, channels)
+    text = _source(name, channels, package)
     stem = name if channels is None else f"{name}_{channels}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return cache_folder() / f"{stem}_{digest}.py", text
