@@ -61,6 +61,18 @@ STAGES: dict[str, Entry] = {
     "relight.film": Entry(
         "fovea.relight.stages:FILM", "a camera moves around a scene, or a light does: a video"
     ),
+    "events.simulate": Entry(
+        "fovea.events.stages:SIMULATE",
+        "made scenes become a data set with exact boxes, or a video becomes a recording",
+    ),
+    "events.train": Entry(
+        "fovea.events.stages:TRAIN",
+        "labelled recordings become a detector; teacher and student alike",
+    ),
+    "events.compare": Entry(
+        "fovea.events.stages:COMPARE",
+        "scores of several detectors side by side: a table, curves, and what was gained",
+    ),
     "events.preprocess": Entry(
         "fovea.events.stages:PREPROCESS",
         "recordings with boxes beside them become a data set of histograms",

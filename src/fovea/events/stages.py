@@ -9,9 +9,29 @@ from fovea.events.settings.annotate import AnnotateConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
 from fovea.events.settings.preprocess import PreprocessConfig
+from fovea.events.settings.simulate import SimulateConfig
 from fovea.events.settings.train import TrainConfig
 from fovea.runs.stage import Output, Stage
 
+SIMULATE = Stage(
+    name="events.simulate",
+    summary="made scenes become a data set with exact boxes, or a video becomes a recording",
+    config=SimulateConfig,
+    implementation="fovea.events.simulation:simulate",
+    outputs={
+        "dataset": Output("eventset", "dataset", "the made scenes as a data set", optional=True),
+        "recordings": Output(
+            "recordings", "recordings", "their events and *_bbox.npy; keep_raw", optional=True
+        ),
+        "recording": Output("events", "recording.raw", "the video's events, EVT3", optional=True),
+        "boxes": Output("boxes", "recording_bbox.npy", "the video's boxes", optional=True),
+    },
+    resumable="items",
+    metrics={"recordings": "max", "moments": "max", "boxes": "max", "events": "max"},
+    occasional=("recordings", "moments", "boxes", "events"),
+    positional=("video",),
+    requires=("events",),
+)
 TRAIN = Stage(
     name="events.train",
     summary="labelled recordings become a detector; teacher and student alike",
