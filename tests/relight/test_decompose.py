@@ -14,6 +14,7 @@ from PIL import Image
 from torch.nn import functional
 
 from fovea.errors import ConfigError, DataError, StoppedError
+from fovea.relight.capture import photographs
 from fovea.relight.decompose import decompose, environment_of, onto_gaussians
 from fovea.relight.light import cubemap as cube
 from fovea.relight.light.environment import Environment
@@ -250,3 +251,9 @@ def test_gaussians_near_a_surface_take_after_it_and_those_far_keep_their_normals
     outwards = functional.normalize(near.means, dim=-1)
     assert (near.extras["normal"] * outwards).sum(dim=-1).min() > 0.99
     assert torch.equal(far.extras["normal"], on_ball().extras["normal"])
+
+
+def test_photographs_that_do_not_fit_in_memory_are_refused(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs, "free_bytes", lambda: 20_000)
+    with pytest.raises(DataError, match=r"GB are free. Take a smaller size, resolution=8"):
+        run(tmp_path, config(place))

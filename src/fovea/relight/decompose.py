@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import ConfigError
-from fovea.relight.capture import Photograph, load, read_capture, require_masks
+from fovea.relight.capture import Photograph, load_all, read_capture, require_masks
 from fovea.relight.deferred import Relighter
 from fovea.relight.gbuffer import gbuffer
 from fovea.relight.light import cubemap as cube
@@ -248,13 +248,7 @@ def _hue(light: Tensor) -> Float[Tensor, ""]:
 
 def _photographs(config: DecomposeConfig, context: Context) -> list[Photograph]:
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
-    views = capture.split("train")
-    loaded: list[Photograph] = []
-    for view in views:
-        loaded.append(load(view, config.resolution))
-        context.progress(len(loaded), len(views), "photographs")
-        if context.should_stop():
-            context.stop()
+    loaded = load_all(capture.split("train"), config.resolution, context)
     if any(photograph.is_cut_out for photograph in loaded):
         require_masks(
             capture,

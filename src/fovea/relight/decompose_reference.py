@@ -23,10 +23,9 @@ from fovea.errors import ConfigError, DataError
 from fovea.relight.capture import (
     Capture,
     Photograph,
-    load,
+    load_all,
     read_capture,
     refuse_another_capture,
-    refuse_if_too_large,
 )
 from fovea.relight.frozen import FrozenViews
 from fovea.relight.light import latlong
@@ -73,7 +72,8 @@ def decompose_reference(config: DecomposeConfig, context: Context) -> dict[str, 
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     require_seen(gaussians, [v.camera for v in capture.split("train")], config.scene, config.data)
     occlusion = _occlusion(config, gaussians, context)
-    photographs = [each.to(device) for each in _photographs(capture, config, context)]
+    loaded = load_all(capture.split("train"), config.resolution, context)
+    photographs = [each.to(device) for each in loaded]
     cameras = [photograph.camera for photograph in photographs]
     frozen = FrozenViews(gaussians, cameras, occlusion, bound=config.published.bound)
     _note_memory(frozen, context)
@@ -227,18 +227,6 @@ def _occlusion(
             level="warning",
         )
     return volume.to(gaussians.means.device)
-
-
-def _photographs(capture: Capture, config: DecomposeConfig, context: Context) -> list[Photograph]:
-    views = capture.split("train")
-    context.note(refuse_if_too_large(views, config.resolution))
-    loaded: list[Photograph] = []
-    for view in views:
-        loaded.append(load(view, config.resolution))
-        context.progress(len(loaded), len(views), "photographs")
-        if context.should_stop():
-            context.stop()
-    return loaded
 
 
 def _note_memory(frozen: FrozenViews, context: Context) -> None:

@@ -20,10 +20,9 @@ from fovea.relight.cameras import write_cameras
 from fovea.relight.capture import (
     Capture,
     Photograph,
-    load,
+    load_all,
     read_capture,
     refuse_another_capture,
-    refuse_if_too_large,
 )
 from fovea.relight.coupling import CHANNELS, carried, coupling_loss
 from fovea.relight.densify import Statistics, densify, reset_opacities
@@ -282,19 +281,13 @@ def load_photographs(
     capture: Capture, config: FitConfig, context: Context
 ) -> tuple[list[Photograph], list[Photograph]]:
     """Decode the training and the test photographs, and say what was found."""
-    views = {split: capture.split(split) for split in ("train", "test")}
-    context.note(refuse_if_too_large(capture.views, config.resolution))
-    loaded: dict[str, list[Photograph]] = {"train": [], "test": []}
-    total = sum(map(len, views.values()))
-    for split, each in views.items():
-        for view in each:
-            loaded[split].append(load(view, config.resolution))
-            context.progress(sum(map(len, loaded.values())), total, "photographs")
-            if context.should_stop():
-                context.stop()
-    camera = loaded["train"][0].camera
+    views = capture.split("train") + capture.split("test")
+    loaded = load_all(views, config.resolution, context)
+    count = len(capture.split("train"))
+    train, test = loaded[:count], loaded[count:]
+    camera = train[0].camera
     context.note(
-        f"{len(loaded['train'])} photographs to fit and {len(loaded['test'])} to test,"
+        f"{len(train)} photographs to fit and {len(test)} to test,"
         f" {camera.width}x{camera.height} px (width x height)"
     )
     if capture.absent:
@@ -303,7 +296,7 @@ def load_photographs(
             f" out: {', '.join(capture.absent[:3])}{' ...' if len(capture.absent) > 3 else ''}",
             level="warning",
         )
-    return loaded["train"], loaded["test"]
+    return train, test
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fovea.relight.capture.checks import (
 from fovea.relight.capture.photographs import (
     Photograph,
     load,
+    load_all,
     refuse_if_too_large,
     scaled_size,
 )
@@ -22,7 +23,7 @@ from fovea.relight.capture.truth import environments_of
 from fovea.relight.capture.views import Capture, View
 
 __all__ = [
-    "Capture", "Photograph", "View", "load", "read_capture", "refuse_another_capture",
+    "Capture", "Photograph", "View", "load", "load_all", "read_capture", "refuse_another_capture",
     "refuse_if_too_large", "require_masks", "scaled_size",
 ]  # fmt: skip
 

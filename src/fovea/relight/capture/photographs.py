@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.capture.views import View
+from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.distortion import undistort
@@ -101,6 +102,23 @@ def load(view: View, resolution: int = 1) -> Photograph:
     if camera.distortion is not None:
         values, camera = _straight(values, camera, view)
     return Photograph(camera, torch.from_numpy(to_uint8(values)))
+
+
+def load_all(views: Sequence[View], resolution: int, context: Context) -> list[Photograph]:
+    """Decode the photographs of these views, once it is said how much memory they take.
+
+    Raises:
+        ArtifactError: there is no such file.
+        DataError: they do not fit into memory, or one is not as its camera has it.
+    """
+    context.note(refuse_if_too_large(views, resolution))
+    loaded: list[Photograph] = []
+    for view in views:
+        loaded.append(load(view, resolution))
+        context.progress(len(loaded), len(views), "photographs")
+        if context.should_stop():
+            context.stop()
+    return loaded
 
 
 def refuse_if_too_large(views: Sequence[View], resolution: int) -> str:
