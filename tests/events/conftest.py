@@ -1,0 +1,76 @@
+"""Small data sets of the reference, and recordings made in memory."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fovea.events.boxes import BOX_DTYPE
+from fovea.events.dataset import EventSet
+from fovea.events.labels import Labels
+from fovea.events.sensor import GEN1, GEN4, Sensor
+
+MICRO = {
+    "micro_gen1": dataclasses.replace(GEN1, height=48, width=64),
+    "micro_gen4": dataclasses.replace(GEN4, height=96, width=128),
+}
+
+
+@pytest.fixture(scope="session")
+def micro_sets(goldens: Path) -> dict[str, EventSet]:
+    """The reference's micro data sets, by name: gen1's rules at full and gen4's at half size."""
+    return {
+        name: EventSet(goldens / "events" / name, sensor) for name, sensor in MICRO.items()
+    }
+
+
+@dataclass(frozen=True)
+class MadeRecording:
+    """A recording in memory: histogram `i` is full of `i % 256`, each label has one box."""
+
+    name: str
+    n_histograms: int
+    objframe_to_histogram: np.ndarray
+    sensor: Sensor
+    is_pseudo: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return Path("/made") / self.name
+
+    @property
+    def labels(self) -> np.ndarray:
+        boxes = np.zeros(len(self.objframe_to_histogram), BOX_DTYPE)
+        boxes["t"] = 0 if self.is_pseudo else 1 + self.objframe_to_histogram
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 4, 6, 10, 12
+        boxes["class_id"] = np.arange(len(boxes)) % len(self.sensor.classes)
+        boxes["class_confidence"] = 1
+        return boxes
+
+    @property
+    def objframe_to_label(self) -> np.ndarray:
+        return np.arange(len(self.objframe_to_histogram))
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        height, width = self.sensor.network_height, self.sensor.network_width
+        values = (np.arange(first, last) % 256).astype(np.uint8)
+        return np.broadcast_to(values[:, None, None, None], (last - first, 20, height, width))
+
+    def labels_at(self, objframe: int) -> Labels:
+        rows = self.labels[objframe : objframe + 1]
+        found = Labels.from_structured(rows, self.sensor.height, self.sensor.width)
+        return found.scaled(0.5) if self.sensor.halved else found
+
+
+@pytest.fixture(scope="session")
+def made_recording():
+    """Makes a recording in memory from its number of histograms and where its labels are."""
+
+    def make(name, n_histograms, labelled, *, sensor=MICRO["micro_gen1"], is_pseudo=False):
+        return MadeRecording(
+            name, n_histograms, np.asarray(labelled, np.int64), sensor, is_pseudo
+        )
+
+    return make
