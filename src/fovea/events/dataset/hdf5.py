@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,42 @@ from fovea.errors import BackendError, DataError
 from fovea.events.dataset.layout import BLOSC, HDF5_KEY
 
 MOST_OPEN = 64
-_lock = threading.RLock()
-_open: OrderedDict[Path, Any] = OrderedDict()
-_process = os.getpid()
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How histograms are stored."""
+
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...] | None
+    filters: Mapping[int, tuple[int, ...]]
+    """The options of each filter, by its number."""
+
+
+class _Shelf:
+    """The files that are open; whoever touches HDF5 holds its lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.open: OrderedDict[tuple[Path, int, int], Any] = OrderedDict()
+
+    def counts(self, path: Path) -> Any:
+        """The dataset in a file, which is opened if it is not."""
+        key = (path, *_version(path))
+        if key not in self.open:
+            self.open[key] = _opened(path)
+            if len(self.open) > MOST_OPEN:
+                self.open.popitem(last=False)[1].file.close()
+        self.open.move_to_end(key)
+        return self.open[key]
+
+    def forget(self) -> None:
+        """Begin anew, in a child process: the parent's files and its lock stay its own."""
+        self.__init__()
+
+
+_shelf = _Shelf()
+os.register_at_fork(after_in_child=_shelf.forget)
 
 
 def histogram_shape(path: Path) -> tuple[int, int, int, int]:
@@ -30,8 +65,22 @@ def histogram_shape(path: Path) -> tuple[int, int, int, int]:
     Raises:
         DataError: it is no file of histograms, or was cut short.
     """
-    with _lock:
-        return _counts(path).shape
+    with _shelf.lock:
+        return _shelf.counts(path).shape
+
+
+def histogram_storage(path: Path) -> Storage:
+    """How the histograms of a file are stored.
+
+    Raises:
+        DataError: as above.
+    """
+    with _shelf.lock:
+        counts = _shelf.counts(path)
+        pipeline = counts.id.get_create_plist()
+        filters = [pipeline.get_filter(number) for number in range(pipeline.get_nfilters())]
+        options = {number: tuple(values) for number, _, values, _ in filters}
+        return Storage(counts.shape, counts.chunks, options)
 
 
 def read_histograms(path: Path, first: int, last: int) -> UInt8[np.ndarray, "n channels h w"]:
@@ -40,9 +89,9 @@ def read_histograms(path: Path, first: int, last: int) -> UInt8[np.ndarray, "n c
     Raises:
         DataError: as above, or it cannot be unpacked.
     """
-    with _lock:
+    with _shelf.lock:
         try:
-            return _counts(path)[first:last]
+            return _shelf.counts(path)[first:last]
         except OSError as error:
             raise DataError(
                 f"{path}: histograms {first} to {last - 1} cannot be read: {error}. Run"
@@ -68,19 +117,13 @@ def require_filter() -> None:
             ) from error
 
 
-def _counts(path: Path) -> Any:
-    """The dataset in the file, which is opened if it is not."""
-    global _process
-    if _process != os.getpid():
-        # The parent's files stay its own: closing them here would disturb it.
-        _open.clear()
-        _process = os.getpid()
-    if path not in _open:
-        _open[path] = _opened(path)
-        if len(_open) > MOST_OPEN:
-            _open.popitem(last=False)[1].file.close()
-    _open.move_to_end(path)
-    return _open[path]
+def _version(path: Path) -> tuple[int, int]:
+    """What tells a file from another one written under its name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0  # opening it will say what is the matter
+    return found.st_ino, found.st_mtime_ns
 
 
 def _opened(path: Path) -> Any:
@@ -88,11 +131,15 @@ def _opened(path: Path) -> Any:
     import h5py
 
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except FileNotFoundError as error:
-        target = f" It is a link to {path.readlink()}." if path.is_symlink() else ""
+        beside = ", ".join(sorted(p.name for p in path.parent.glob("*.h5"))) or "no other *.h5"
+        found = (
+            f"it is a link to {path.readlink()}" if path.is_symlink() else f"beside it: {beside}"
+        )
         raise DataError(
-            f"{path} does not exist.{target} Preprocess this recording again."
+            f"{path} does not exist; {found}. Name the right sensor, or preprocess this recording"
+            " again."
         ) from error
     except OSError as error:
         raise DataError(

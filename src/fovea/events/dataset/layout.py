@@ -36,6 +36,8 @@ BLOSC = 32001
 """The number of the Blosc filter among HDF5's."""
 BLOSC_OPTIONS = (0, 0, 0, 0, 1, 1, 5)
 """Level 1, shuffled bytes, zstd; the first four are the filter's to fill in."""
+STORED_OPTIONS = (2, 2, 1, 0, 1, 1, 5)
+"""The same as read back; the fourth is the size of a chunk in bytes."""
 
 
 @dataclass(frozen=True)
