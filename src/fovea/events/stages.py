@@ -8,6 +8,7 @@ from __future__ import annotations
 from fovea.events.settings.annotate import AnnotateConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
+from fovea.events.settings.convert import ConvertConfig
 from fovea.events.settings.preprocess import PreprocessConfig
 from fovea.events.settings.simulate import SimulateConfig
 from fovea.events.settings.train import TrainConfig
@@ -39,7 +40,7 @@ TRAIN = Stage(
     implementation="fovea.events.train:train",
     outputs={"detector": Output("detector", "detector.pt", "the detector with its sensor")},
     resumable="checkpoint",
-    metrics={"val/ap": "max", "train/loss": "min"},
+    metrics={"val/AP": "max", "train/loss": "min"},
     positional=("data",),
     requires=("events",),
 )
@@ -95,5 +96,20 @@ ANNOTATE = Stage(
     },
     metrics={"frames": "max", "boxes": "max"},
     positional=("data",),
+    requires=("events",),
+)
+CONVERT = Stage(
+    name="events.convert",
+    summary="a recording in any format becomes one in another, whole or in part",
+    config=ConvertConfig,
+    implementation="fovea.events.convert:convert",
+    outputs={
+        "raw": Output("events", "recording.raw", "EVT 3.0; format=raw", optional=True),
+        "dat": Output("events", "recording.dat", "DAT; format=dat", optional=True),
+        "h5": Output("events", "recording.h5", "event HDF5; format=h5", optional=True),
+        "csv": Output("events", "recording.csv", "text; format=csv", optional=True),
+    },
+    metrics={"events": "max", "seconds": "max"},
+    positional=("recording",),
     requires=("events",),
 )
