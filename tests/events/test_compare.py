@@ -27,7 +27,7 @@ STAGE = Stage(
 def written(folder: Path, ap: float, **tags: object) -> Path:
     path = folder / ("-".join(map(str, tags.values())) + ".json")
     named = {name: str(value) for name, value in tags.items()}
-    path.write_text(json.dumps({"scores": {"ap": ap, "ap50": ap + 0.1}, "tags": named}))
+    path.write_text(json.dumps({"scores": {"AP": ap, "AP_50": ap + 0.1}, "tags": named}))
     return path
 
 
@@ -103,6 +103,6 @@ def test_two_scores_of_the_same_tags_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_scores_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    path.write_text('{"ap": 1}')
+    path.write_text('{"AP": 1}')
     with pytest.raises(DataError, match=r"x.json holds no scores of events.evaluate"):
         read_scores(path)

@@ -31,9 +31,9 @@ Tags = tuple[tuple[str, str], ...]
 Gains = Mapping[Tags, "Gain"]
 
 COLUMNS = {
-    "ap": ("AP", "{}"),
-    "ap50": ("AP50", "{}"),
-    "ap75": ("AP75", "{}"),
+    "AP": ("AP", "{}"),
+    "AP_50": ("AP50", "{}"),
+    "AP_75": ("AP75", "{}"),
     "gain": ("gain", "{}"),
     "closed": ("of the gap closed", "{}"),
     "runs": ("runs", "{}"),
@@ -240,7 +240,7 @@ def _page(rows: Sequence[Row], gains: Gains, config: CompareConfig) -> str:
 def _written(row: Row, gain: Gain) -> dict[str, str]:
     cells = {
         metric: f"{100 * row.mean(metric):.1f} ± {100 * row.spread(metric):.1f}"
-        for metric in ("ap", "ap50", "ap75")
+        for metric in ("AP", "AP_50", "AP_75")
         if row.values(metric)
     }
     if gain.points:

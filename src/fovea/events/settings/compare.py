@@ -9,7 +9,7 @@ class CompareConfig(Config):
     """Scores of several detectors become one table and its curves."""
 
     scores: tuple[Path, ...] = artifact("scores", "scores of events.evaluate, each with its tags")
-    metric: str = setting("ap", "the score that is drawn and compared", min_length=1)
+    metric: str = setting("AP", "the score that is drawn and compared", min_length=1)
     average: str = setting(
         "seed", "the tag over which rows are averaged, with their spread", min_length=1
     )
