@@ -77,6 +77,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:PREPROCESS",
         "recordings with boxes beside them become a data set of histograms",
     ),
+    "events.check": Entry(
+        "fovea.events.stages:CHECK",
+        "a data set is looked through, and what is wrong with it is said",
+    ),
     "events.convert": Entry(
         "fovea.events.stages:CONVERT",
         "a recording in any format becomes one in another, whole or in part",

@@ -215,10 +215,11 @@ def _check_times(recording: Recording, count: int | None, findings: Findings) ->
         if not path.exists() and not is_link:
             findings.error(path, "is missing; preprocess this recording again.")
     if places is not None and count is not None:
-        beyond = (places < 0) | (places >= count)
+        taken = places
+        beyond = (taken < 0) | (taken >= count)
         _all(
             findings.error, layout.objframe_to_histogram, beyond,
-            lambda row: f"is histogram {places[row]}, and there are {count}.", noun="objframe",
+            lambda row: f"is histogram {taken[row]}, and there are {count}.", noun="objframe",
         )  # fmt: skip
         if beyond.any():
             places = None
