@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fovea.errors import ConfigError
-from fovea.events.boxes import Boxes
+from fovea.events.boxes import Boxes, cropped, read_boxes
 from fovea.events.dataset import DatasetWriter, EventSet
 from fovea.events.dataset.layout import SPLITS, Split
 from fovea.events.formats.door import open_events, write_events
@@ -17,8 +17,10 @@ from fovea.events.sensor import LabelRules, Sensor, preset
 from fovea.events.settings.simulate import SimulateConfig
 from fovea.events.simulate.pixel import PixelArray, events_of
 from fovea.events.simulate.scene import Scene, make_scene
+from fovea.events.simulate.video import Framing, video_moments
 from fovea.events.stream import EventStream
 from fovea.runs.stage import Context
+from fovea.scene.video import each_frame, frame_count, frame_rate
 
 DEFAULT_HEIGHT, DEFAULT_WIDTH = 96, 128
 LABEL_STEP_US = {"gen1": 250_000, "gen4": 33_333}
@@ -28,9 +30,7 @@ LABEL_STEP_US = {"gen1": 250_000, "gen4": 33_333}
 def simulate(config: SimulateConfig, context: Context) -> dict[str, float]:
     """Make a data set of scenes, or a recording of a video."""
     if config.video is not None:
-        from fovea.events.simulate.video import record_video
-
-        return record_video(config, context)
+        return _record(config, config.video, context)
     studio = _Studio(config, context, sensor_of(config))
     counts = {"train": config.train, "val": config.val, "test": config.test}
     if not sum(counts.values()):
@@ -40,6 +40,36 @@ def simulate(config: SimulateConfig, context: Context) -> dict[str, float]:
         split, _, recording = name.partition("/")
         studio.make(_split(split), recording)
     return studio.scores()
+
+
+def _record(config: SimulateConfig, video: Path, context: Context) -> dict[str, float]:
+    """Make a recording of a video, and its boxes where they are given."""
+    frame = next(each_frame(video)).shape[:2]
+    sensor = sensor_of(config) if config.sensor != "simulated" else None
+    height = sensor.height if sensor else config.height or frame[0]
+    width = sensor.width if sensor else config.width or frame[1]
+    framing = Framing.filling(frame, height=height, width=width)
+    pixels = PixelArray(config.pixel, height=height, width=width, rng=context.rng("pixels"))
+    moments = video_moments(
+        video, framing, config.render, clip_s=config.clip_s, interpolate=config.interpolate
+    )
+    seconds = frame_count(video) / max(frame_rate(video), 1e-9)
+    total_ms = round(1000 * (config.clip_s or seconds))
+
+    def watched() -> Iterator[EventStream]:
+        for events in events_of(pixels, moments):
+            if context.should_stop():
+                context.stop()
+            if len(events):
+                now_ms = int(events.t[-1]) // 1000
+                context.progress(now_ms, max(now_ms, total_ms), "ms")
+            yield events
+
+    count = write_events(context.output("recording"), watched(), height=height, width=width)
+    if config.boxes is not None:
+        boxes = cropped(framing.moved(read_boxes(config.boxes)), height=height, width=width)
+        write_boxes(context.output("boxes"), boxes)
+    return {"events": count}
 
 
 def sensor_of(config: SimulateConfig) -> Sensor:

@@ -84,7 +84,7 @@ def read_video(
         ArtifactError: it is missing, or holds no video that can be decoded.
     """
     frames = list(islice(each_frame(path), most_frames))
-    return np.stack(frames), _frame_rate(Path(path))
+    return np.stack(frames), frame_rate(path)
 
 
 def each_frame(path: str | Path) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
@@ -104,10 +104,27 @@ def each_frame(path: str | Path) -> Iterator[UInt8[np.ndarray, "height width 3"]
         raise ArtifactError(f"{path} holds a video without frames. Fetch or export it again.")
 
 
-def _frame_rate(path: Path) -> float:
-    with _opened(path) as container:
+def frame_rate(path: str | Path) -> float:
+    """Frames a second, as the file says; 0 where it does not.
+
+    Raises:
+        ArtifactError: it is missing, or holds no video.
+    """
+    with _opened(Path(path)) as container:
         stream = container.streams.video[0]
         return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+def frame_count(path: str | Path) -> int:
+    """How many frames the file says that it has; 0 where it does not.
+
+    Raises:
+        ArtifactError: it is missing, or holds no video.
+    """
+    with _opened(Path(path)) as container:
+        stream = container.streams.video[0]
+        seconds = float((stream.duration or 0) * (stream.time_base or 0))
+        return int(stream.frames or round(seconds * float(stream.average_rate or 0)))
 
 
 @contextmanager

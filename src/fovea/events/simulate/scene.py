@@ -161,7 +161,11 @@ def make_scene(
     shaking = [Sway.drawn(rng, config.shake * width, SHAKING_HZ) for _ in range(2)]
     casting = _Casting(config, classes, album, height, width, seconds, rng)
     return Scene(
-        height, width, Backdrop(light, *courses, zoom), casting.all(), (shaking[0], shaking[1])
+        height,
+        width,
+        Backdrop(light, courses[0], courses[1], zoom),
+        casting.all(),
+        (shaking[0], shaking[1]),
     )
 
 
@@ -211,14 +215,19 @@ class _Casting:
         start = self.width + half if is_left else -half
         if is_inside:
             start = rng.uniform(0.1, 0.9) * self.width
-        across = wandering(
-            rng, start, rate, from_s=from_s, to_s=self.seconds, whims=config.whims
-        )  # fmt: skip
-        # Feet stand by the height of a person at that depth, whatever the figure's own.
+        across = wandering(rng, start, rate, from_s=from_s, to_s=self.seconds, whims=config.whims)
         return Actor(
-            figure, class_id, number, across, depth, height_px,
-            (ground[0], ground[1] / DRAWINGS[kind].stature), from_s, self._gone(across, from_s, half),
-        )  # fmt: skip
+            figure,
+            class_id,
+            number,
+            across,
+            depth,
+            height_px,
+            # Feet stand by the height of a person at that depth, whatever the figure's own.
+            (ground[0], ground[1] / DRAWINGS[kind].stature),
+            from_s,
+            self._gone(across, from_s, half),
+        )
 
     def _gone(self, across: Course, from_s: float, half_px: float) -> float:
         """When the figure has left the sensor."""
