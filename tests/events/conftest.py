@@ -21,9 +21,7 @@ MICRO = {
 @pytest.fixture(scope="session")
 def micro_sets(goldens: Path) -> dict[str, EventSet]:
     """The reference's micro data sets, by name: gen1's rules at full and gen4's at half size."""
-    return {
-        name: EventSet(goldens / "events" / name, sensor) for name, sensor in MICRO.items()
-    }
+    return {name: EventSet(goldens / "events" / name, sensor) for name, sensor in MICRO.items()}
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class MadeRecording:
     objframe_to_histogram: np.ndarray
     sensor: Sensor
     is_pseudo: bool = False
+    class_ids: tuple[int, ...] = ()
+    """Of each label; in turns when left out."""
 
     @property
     def folder(self) -> Path:
@@ -45,7 +45,8 @@ class MadeRecording:
         boxes = np.zeros(len(self.objframe_to_histogram), BOX_DTYPE)
         boxes["t"] = 0 if self.is_pseudo else 1 + self.objframe_to_histogram
         boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 4, 6, 10, 12
-        boxes["class_id"] = np.arange(len(boxes)) % len(self.sensor.classes)
+        in_turns = np.arange(len(boxes)) % len(self.sensor.classes)
+        boxes["class_id"] = self.class_ids or in_turns
         boxes["class_confidence"] = 1
         return boxes
 
@@ -69,8 +70,6 @@ def made_recording():
     """Makes a recording in memory from its number of histograms and where its labels are."""
 
     def make(name, n_histograms, labelled, *, sensor=MICRO["micro_gen1"], is_pseudo=False):
-        return MadeRecording(
-            name, n_histograms, np.asarray(labelled, np.int64), sensor, is_pseudo
-        )
+        return MadeRecording(name, n_histograms, np.asarray(labelled, np.int64), sensor, is_pseudo)
 
     return make

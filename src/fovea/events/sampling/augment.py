@@ -200,7 +200,9 @@ def zoomed_in(labels: Labels, *, factor: float, x0: int, y0: int) -> Labels:
     """The boxes in a window of the frame, enlarged to the frame's size."""
     sides = np.array([labels.width, labels.height] * 2, np.float32)
     corner = np.array([x0, y0] * 2, np.float32)
-    inside = np.clip(labels.xyxy, corner, corner + sides / np.float32(factor) - 1)
+    # The paper's code keeps one pixel off the window's far side, and the window off the frame's.
+    most = np.minimum(corner + sides / np.float32(factor), sides - 1) - 1
+    inside = np.clip(labels.xyxy, corner, most)
     corners = (inside - corner) * np.float32(factor)
     return _without_flat(labels, np.minimum(corners, sides - 1))
 
