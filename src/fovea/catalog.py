@@ -81,6 +81,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:CHECK",
         "a data set is looked through, and what is wrong with it is said",
     ),
+    "events.annotate": Entry(
+        "fovea.events.stages:ANNOTATE",
+        "boxes go out as COCO or YOLO files, or come back as *_bbox.npy",
+    ),
     "events.convert": Entry(
         "fovea.events.stages:CONVERT",
         "a recording in any format becomes one in another, whole or in part",

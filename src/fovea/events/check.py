@@ -86,4 +86,4 @@ def _pictures(
 def _picture(recording: Recording, objframe: int) -> UInt8[np.ndarray, "h w 3"]:
     place = int(recording.objframe_to_histogram[objframe])
     counts = recording.read(place, place + 1)[0]
-    return labelled_picture(counts, recording.labels_at(objframe), recording.sensor.classes)
+    return labelled_picture(counts, recording.labels_at(objframe))

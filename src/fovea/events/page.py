@@ -12,14 +12,18 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from fovea.events.labels import IGNORE
+
 STYLE = Path(__file__).with_name("page.css")
+IGNORED = "#8c8c8c"
+"""Of boxes of no class."""
 COLOURS = ("#3b82c4", "#d9822b", "#4c9f50", "#b44bb0", "#c0392b", "#0f9c9c", "#8a6d3b", "#7a7a7a")
 """Of classes, by id."""
 
 
 def colour(class_id: int) -> str:
     """The colour of a class, the same in all pictures and plots."""
-    return COLOURS[class_id % len(COLOURS)]
+    return IGNORED if class_id >= IGNORE else COLOURS[class_id % len(COLOURS)]
 
 
 def page(title: str, note: str, body: Iterable[str]) -> str:
@@ -57,6 +61,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, is_text: boo
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     kind = ' class="said"' if is_text else ""
     return f'<div class="wide"><table{kind}><tr>{heads}</tr>{body}</table></div>'
+
+
+def legend(classes: Sequence[str]) -> str:
+    """The names of the classes, each in its colour."""
+    names = "".join(
+        f'<span style="color:{colour(number)}">\u25a0 {escape(name)}</span> &nbsp;'
+        for number, name in enumerate(classes)
+    )
+    return f"<p>{names}</p>"
 
 
 def strip(pictures: Iterable[tuple[str, UInt8[np.ndarray, "h w 3"]]]) -> str:

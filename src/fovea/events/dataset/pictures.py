@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from fovea.events.labels import IGNORE, Labels
+from fovea.events.labels import Labels
 from fovea.events.page import colour
 
 GREY, WHITE, BLACK = 127, 255, 0
-SMALL_PX = 320
+SMALL_PX = 640
 """A narrower picture is enlarged by a whole factor, up to this width."""
 
 
@@ -25,21 +25,16 @@ def event_picture(counts: UInt8[np.ndarray, "channels h w"]) -> UInt8[np.ndarray
 
 
 def labelled_picture(
-    counts: UInt8[np.ndarray, "channels h w"], labels: Labels, classes: tuple[str, ...]
+    counts: UInt8[np.ndarray, "channels h w"], labels: Labels
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The same with boxes, in the colour and with the name of their class."""
+    """The same with boxes, in the colours of their classes."""
     picture = event_picture(counts)
     factor = max(1, SMALL_PX // picture.shape[1])
-    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-    image = Image.fromarray(picture)
+    image = Image.fromarray(picture.repeat(factor, axis=0).repeat(factor, axis=1))
     canvas = ImageDraw.Draw(image)
-    for (left, top, right, bottom), class_id in zip(labels.xyxy, labels.class_id, strict=True):
-        is_known = class_id < len(classes)
-        name = classes[class_id] if is_known else "ignored" if class_id == IGNORE else "?"
-        ink = colour(int(class_id)) if is_known else "#7a7a7a"
-        box = tuple(float(value) * factor for value in (left, top, right + 1, bottom + 1))
-        canvas.rectangle(box, outline=ink, width=2)
-        place = (box[0] + 3, box[1] + 2)
-        canvas.rectangle(canvas.textbbox(place, name), fill=ink)
-        canvas.text(place, name, fill="white")
+    for corners, class_id in zip(labels.xyxy.tolist(), labels.class_id.tolist(), strict=True):
+        left, top, right, bottom = (factor * value for value in corners)
+        canvas.rectangle(
+            (left, top, right + factor, bottom + factor), outline=colour(class_id), width=2
+        )
     return np.asarray(image)

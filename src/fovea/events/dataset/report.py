@@ -17,7 +17,7 @@ from fovea.events.dataset.layout import Split
 from fovea.events.dataset.reader import EventSet, Recording
 from fovea.events.dataset.validation import Findings, Problem
 from fovea.events.labels import IGNORE
-from fovea.events.page import colour, page, section, strip, table, tiles
+from fovea.events.page import colour, legend, page, section, strip, table, tiles
 from fovea.events.sensor import Sensor
 
 MOST_POINTS = 2_000
@@ -103,7 +103,8 @@ def report_page(
         ),
     ]
     if pictures:
-        body.append(section("Moments", "white brighter, black darker, in 50 ms", strip(pictures)))
+        inner = legend(sensor.classes) + strip(pictures)
+        body.append(section("Moments", "white brighter, black darker, in 50 ms", inner))
     return page(f"{found.root.name}: {verdict}", note, body)
 
 
@@ -178,7 +179,7 @@ def _size_plot(sensor: Sensor, counts: Counts) -> str:
             f'<text x="{edge - 6}" y="{side - at + 4:.1f}" text-anchor="end">{2**power}</text>'
         )
     dots = "".join(
-        f'<circle cx="{place(w):.1f}" cy="{side - place(h):.1f}" r="2.2"'
+        f'<circle cx="{place(w):.1f}" cy="{side - place(h):.1f}" r="1.8"'
         f' fill="{colour(int(number))}" fill-opacity="0.45"/>'
         for number, w, h in boxes.tolist()
     )
