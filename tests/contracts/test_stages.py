@@ -32,6 +32,7 @@ BUDGET_S = 60.0
 MAKERS = {
     ("relight.decompose", "surface"): "relight.bake",
     ("relight.export", "scene"): "relight.decompose",
+    ("events.annotate", "data"): "events.simulate",
 }
 """Which stage makes an input that is optional and needed all the same, or where the first stage
 that makes its kind will not do: an export needs materials."""
