@@ -69,6 +69,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:TRAIN",
         "labelled recordings become a detector; teacher and student alike",
     ),
+    "events.evaluate": Entry(
+        "fovea.events.stages:EVALUATE",
+        "a detector is held against the boxes of a data set: AP by Prophesee's protocol",
+    ),
     "events.compare": Entry(
         "fovea.events.stages:COMPARE",
         "scores of several detectors side by side: a table, curves, and what was gained",

@@ -132,5 +132,5 @@ def test_a_pair_of_two_sizes_is_refused_with_both_shapes(metric: Metric) -> None
 
 
 def test_nothing_seen_is_said(metric: Metric) -> None:
-    with pytest.raises(DataError, match="before it saw an? (image|frame)"):
+    with pytest.raises(DataError, match=r"before it saw an? (image|frame)"):
         metric.compute()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fovea.events.settings.annotate import AnnotateConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
+from fovea.events.settings.evaluate import EvaluateConfig
 from fovea.events.settings.convert import ConvertConfig
 from fovea.events.settings.preprocess import PreprocessConfig
 from fovea.events.settings.simulate import SimulateConfig
@@ -111,5 +112,28 @@ CONVERT = Stage(
     },
     metrics={"events": "max", "seconds": "max"},
     positional=("recording",),
+    requires=("events",),
+)
+EVALUATE = Stage(
+    name="events.evaluate",
+    summary="a detector is held against the boxes of a data set: AP by Prophesee's protocol",
+    config=EvaluateConfig,
+    implementation="fovea.events.evaluate:evaluate",
+    outputs={
+        "scores": Output("scores", "scores.json", "COCO's twelve numbers, and each class's"),
+        "detections": Output("boxes", "detections.json", "the boxes at every moment with truth"),
+    },
+    resumable="items",
+    metrics={
+        f"{split}/{name}": "max"
+        for split in ("val", "test", "train")
+        for name in ("AP", "AP_50", "AP_75", "AR_100")
+    },
+    occasional=tuple(
+        f"{split}/{name}"
+        for split in ("val", "test", "train")
+        for name in ("AP", "AP_50", "AP_75", "AR_100")
+    ),
+    positional=("data", "detector"),
     requires=("events",),
 )
