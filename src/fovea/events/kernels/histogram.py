@@ -13,8 +13,8 @@ RO_I8 = types.Array(i8, 1, "C", readonly=True)
 RO_U1 = types.Array(u1, 1, "C", readonly=True)
 RO_U2 = types.Array(u2, 1, "C", readonly=True)
 
-FELL = -1
-OUTSIDE = -2
+FEW = 64
+"""A bin with fewer events than a pixel in so many is cut event by event, not plane by plane."""
 
 
 @njit(i8(RO_I8, i8), nogil=True, cache=True)
@@ -67,48 +67,56 @@ def _run_end(t, span, bins, bin):
     return low
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _at(x, y, p, plane, bright, width):
+    """The cell of an event; `bright` is how far the brighter plane lies behind the darker one."""
+    return plane + np.int64(p != 0) * bright + np.int64(y) * width + np.int64(x)
+
+
 @njit(nogil=True, cache=True)
-def _cut(flat, x, y, p, start, end, dark, bright, pixels, width, cutoff):
-    """Cut the counts of two planes: all of them, or where few events fell only theirs."""
-    most = np.uint8(cutoff)
-    if (end - start) * 8 > pixels:
-        for at in range(dark, dark + pixels):
-            flat[at] = min(flat[at], most)
-        for at in range(bright, bright + pixels):
-            flat[at] = min(flat[at], most)
-        return
-    for i in range(start, end):
-        at = (bright if p[i] else dark) + np.int64(y[i]) * width + np.int64(x[i])
-        flat[at] = min(flat[at], most)
+def _cut(cells, most):
+    """No count is above `most`; written so that it is compiled to vector instructions."""
+    for at in range(len(cells)):
+        found = cells[at]
+        cells[at] = found if found < most else most
 
 
 @njit(void(RO_I8, RO_U2, RO_U2, RO_U1, i8, i8, u1[:, :, ::1]), nogil=True, cache=True)
 def count(t, x, y, p, cutoff, is_exact, planes):
-    """Count events into `planes` [2 * bins, height, width], which come as zeros.
+    """Count events into `planes` [2 * bins, height, width], whatever stood there.
 
     Where `is_exact` is 0 a count wraps at 256 and is cut only at the end; else it stops at the
-    cutoff.
+    cutoff. Two planes are emptied, filled and cut before the next two: so they are in cache.
     """
     bins = planes.shape[0] // 2
     pixels = planes.shape[1] * planes.shape[2]
     width = planes.shape[2]
+    bright = bins * pixels
     flat = planes.reshape(planes.size)
     if len(t) == 0:
+        flat[:] = 0
         return
     span = np.float32(max(t[-1] - t[0], 1))
+    most = np.uint8(cutoff)
     start = 0
     for bin in range(bins):
         end = _run_end(t, span, bins, bin)
-        dark, bright = bin * pixels, (bin + bins) * pixels
+        plane = bin * pixels
+        flat[plane : plane + pixels] = 0
+        flat[plane + bright : plane + bright + pixels] = 0
         if is_exact:
             for i in range(start, end):
-                at = (bright if p[i] else dark) + np.int64(y[i]) * width + np.int64(x[i])
-                if flat[at] < cutoff:
+                at = _at(x[i], y[i], p[i], plane, bright, width)
+                if flat[at] < most:
                     flat[at] += np.uint8(1)
         else:
             for i in range(start, end):
-                at = (bright if p[i] else dark) + np.int64(y[i]) * width + np.int64(x[i])
-                flat[at] += np.uint8(1)
-            if cutoff < 255:
-                _cut(flat, x, y, p, start, end, dark, bright, pixels, width, cutoff)
+                flat[_at(x[i], y[i], p[i], plane, bright, width)] += np.uint8(1)
+            if (end - start) * FEW < pixels:
+                for i in range(start, end):
+                    at = _at(x[i], y[i], p[i], plane, bright, width)
+                    flat[at] = min(flat[at], most)
+            else:
+                _cut(flat[plane : plane + pixels], most)
+                _cut(flat[plane + bright : plane + bright + pixels], most)
         start = end
