@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fovea.errors import StoppedError
-from fovea.relight.fit import Plan, fit
+from fovea.relight.fit import fit
+from fovea.relight.plan import Plan
 from fovea.relight.settings.fit import DensifyConfig, FitConfig, LossConfig, StartConfig
 from fovea.relight.stages import FIT
 from fovea.runs.stage import Context
