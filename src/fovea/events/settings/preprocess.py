@@ -79,9 +79,11 @@ class PreprocessConfig(Config):
         "gen1 or gen4 with their classes and rules; auto is what a sensor.json beside the"
         " recordings says, else a camera of the recordings' size and of camera.classes",
     )
-    camera: CameraConfig = CameraConfig()
-    rules: RulesConfig = RulesConfig()
-    divide: DivideConfig = DivideConfig()
+    camera: CameraConfig = setting(CameraConfig(), "the camera, where it differs from `sensor`")
+    rules: RulesConfig = setting(RulesConfig(), "which boxes are kept")
+    divide: DivideConfig = setting(
+        DivideConfig(), "how recordings that lie in no folders of splits are divided"
+    )
     cadence: Literal["paper", "dense"] = setting(
         "paper",
         "two histograms for each step of the labels, as the published models expect, every 125 ms"
