@@ -46,7 +46,7 @@ class SceneConfig(Config):
         (0.24, 0.46), "height of a person, far and near, as a part of the sensor's height"
     )
     speed: tuple[float, float] = setting(
-        (0.12, 0.45), "speed of a near car, in sensor widths a second, slowest and fastest"
+        (0.15, 0.5), "speed of a near car, in sensor widths a second, slowest and fastest"
     )
     whims: float = setting(
         0.25, "chance, at each change of speed, to stand still or to turn back", ge=0, le=1

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from fovea.events.simulate.figures import PHASES, Figure
+from fovea.events.simulate.figures import Figure
 from fovea.events.simulate.motion import Course, Sway
 
 
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     foot_px: float
     height_px: float
     phase: float
-    """Of its figure, 0..PHASES."""
+    """Of its figure; whole numbers are its pictures."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Actor:
         middle = self.across.at(time_s)
         turns = middle / (self.figure.cycle * self.usual_px)
         foot = self.ground[0] + self.ground[1] * height
-        return Place(middle, foot, height, turns % 1.0 * PHASES)
+        return Place(middle, foot, height, turns % 1.0 * len(self.figure.picture))
 
     def speed_px(self, time_s: float) -> float:
         """A speed, a second, that no part of it exceeds; legs are faster than the body."""
@@ -100,10 +100,7 @@ class Actor:
             shift: of everything, right and down: the camera's shaking.
             finer: pixels a side in place of one.
         """
-        first, part = divmod(place.phase, 1.0)
-        here = self.figure.picture[int(first) % PHASES]
-        following = self.figure.picture[int(first + 1) % PHASES]
-        blended = cv2.addWeighted(here, 1 - part, following, part, 0)
+        blended = self._blended(place)
         # Rows of `to_figure` map a pixel of the region to one of the picture.
         k = self.figure.height_px / place.height_px
         rows, columns = blended.shape[:2]
@@ -121,5 +118,12 @@ class Actor:
 
     def covered_px(self, place: Place) -> float:
         """How many pixels it would cover, were nothing before it and the sensor endless."""
-        cover = self.figure.cover[int(place.phase) % PHASES]
-        return float(cover.sum()) * (place.height_px / self.figure.height_px) ** 2
+        scale = place.height_px / self.figure.height_px
+        return float(self._blended(place)[..., 1].sum()) * scale**2
+
+    def _blended(self, place: Place) -> Float32[np.ndarray, "h w 2"]:
+        """The figure between two of its phases."""
+        first, part = divmod(place.phase, 1.0)
+        here = self.figure.picture[int(first) % len(self.figure.picture)]
+        following = self.figure.picture[int(first + 1) % len(self.figure.picture)]
+        return np.asarray(cv2.addWeighted(here, 1 - part, following, part, 0), np.float32)

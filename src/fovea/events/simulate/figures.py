@@ -18,7 +18,6 @@ from fovea.events.simulate.photographs import Album
 
 Field = Float32[np.ndarray, "height width"]
 
-PHASES = 12
 EDGE_PX = 1.5
 """Over how many pixels an edge goes from covered to free: the blur of a lens."""
 GLASS, TYRE, HUB = 0.06, 0.03, 0.35
@@ -130,9 +129,9 @@ def draw_figure(
     v = (v + np.float32(0.5 - rows / 2)) / np.float32(height_px) + np.float32(0.5)
     paint = _painted(rng, album, rows, columns)
     papers = list[Paper]()
-    for phase in range(PHASES):
+    for phase in range(drawing.phases):
         paper = Paper(-u if faces_left else u, v, height_px)
-        drawing.draw(paper, 2 * math.pi * phase / PHASES, paint)
+        drawing.draw(paper, 2 * math.pi * phase / drawing.phases, paint)
         papers.append(paper)
     return Figure(
         np.stack([np.stack([paper.light, paper.cover], axis=-1) for paper in papers]),
@@ -150,7 +149,7 @@ def _painted(rng: np.random.Generator, album: Album, rows: int, columns: int) ->
     legs_texture = album.texture(rng, height=rows, width=columns)
     depth = rng.uniform(1.2, 2.4)
     return Paint(
-        (base * np.exp(depth * (body_texture - 0.5))).astype(np.float32),
+        np.minimum(base * np.exp(depth * (body_texture - 0.5)), 1).astype(np.float32),
         (legs * np.exp(0.8 * (legs_texture - 0.5))).astype(np.float32),
         rng.uniform(0.15, 0.6),
     )
@@ -221,6 +220,8 @@ class Drawing:
     draw: Callable[[Paper, float, Paint], None]
     aspect: float
     """Width of its picture, over its height."""
+    phases: int
+    """So many that nothing moves farther than a pixel or two from one to the next."""
     cycle: float
     """Distance, in heights, that it moves in one cycle."""
     stature: float
@@ -230,8 +231,8 @@ class Drawing:
 
 
 DRAWINGS: dict[str, Drawing] = {
-    "car": Drawing(_car, 2.2, 2 * math.pi * 0.21 / 5, 0.6, 1.0),
-    "pedestrian": Drawing(_pedestrian, 0.8, 0.85, 1.0, 0.4),
-    "two-wheeler": Drawing(_two_wheeler, 1.15, 2 * math.pi * 0.22, 0.9, 0.7),
+    "car": Drawing(_car, 2.2, 6, 2 * math.pi * 0.21 / 5, 0.6, 1.0),
+    "pedestrian": Drawing(_pedestrian, 0.62, 24, 0.85, 1.0, 0.5),
+    "two-wheeler": Drawing(_two_wheeler, 1.15, 24, 2 * math.pi * 0.22, 0.9, 0.7),
 }
 """Kinds of figures by the name of their class."""
