@@ -58,6 +58,12 @@ def test_normals_point_away_from_the_solid_and_areas_add_up() -> None:
     assert np.allclose(mesh.bounds, [[-1] * 3, [1] * 3], atol=0.01)
 
 
+def test_its_edge_says_how_fine_a_mesh_is() -> None:
+    cube = trimesh.creation.box((3, 3, 3)).subdivide()
+    mesh = Mesh.from_triangles(cube.vertices, cube.faces)
+    assert mesh.edge == pytest.approx(float(np.median(cube.edges_unique_length)))
+
+
 def test_a_cloud_of_points_is_no_surface(tmp_path: Path) -> None:
     path = tmp_path / "points.ply"
     trimesh.PointCloud(np.eye(3)).export(path)

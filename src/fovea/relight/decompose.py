@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.spatial import KDTree
@@ -378,9 +377,7 @@ def onto_gaussians(gaussians: Gaussians, mesh: Mesh, materials: Materials) -> Ga
     """
     tree = KDTree(mesh.vertices)
     distance, nearest = tree.query(gaussians.means.numpy(), k=NEIGHBOURS)
-    edges = mesh.vertices[mesh.faces[:, 0]] - mesh.vertices[mesh.faces[:, 1]]
-    edge = float(np.median(np.linalg.norm(edges, axis=1)))
-    weights = 1 / (distance + 0.1 * edge)
+    weights = 1 / (distance + 0.1 * mesh.edge)
     shares = torch.from_numpy(weights / weights.sum(axis=1, keepdims=True)).float().unsqueeze(-1)
     around = torch.from_numpy(nearest)
     extras = {
@@ -388,6 +385,6 @@ def onto_gaussians(gaussians: Gaussians, mesh: Mesh, materials: Materials) -> Ga
     }
     normals = (torch.from_numpy(mesh.normals)[around] * shares).sum(dim=1)
     own = gaussians.extras.get("normal", normals)
-    is_far = torch.from_numpy(distance[:, :1] > FAR_EDGES * edge)
+    is_far = torch.from_numpy(distance[:, :1] > FAR_EDGES * mesh.edge)
     extras["normal"] = torch.where(is_far, own, functional.normalize(normals, dim=-1))
     return replace(gaussians, extras=gaussians.extras | extras)

@@ -66,8 +66,7 @@ class Cells:
     @classmethod
     def of(cls, mesh: Mesh, colors: Float[np.ndarray, "V 3"]) -> Cells:
         """Lay cells over a surface, by place and direction."""
-        edges = mesh.vertices[mesh.faces[:, 0]] - mesh.vertices[mesh.faces[:, 1]]
-        size = CELL_EDGES * float(np.median(np.linalg.norm(edges, axis=1)))
+        size = CELL_EDGES * mesh.edge
         axis = np.abs(mesh.normals).argmax(axis=1)
         is_up = np.take_along_axis(mesh.normals, axis[:, None], axis=1)[:, 0] > 0
         keys = np.floor(mesh.vertices / size).astype(np.int64)

@@ -68,9 +68,7 @@ class MeshSurroundings:
     def __init__(self, tracer: Tracer, radiance: Float[np.ndarray, "V 3"] | None = None) -> None:
         self.tracer = tracer
         self.radiance = radiance
-        mesh = tracer.mesh
-        edges = mesh.vertices[mesh.faces[:, 0]] - mesh.vertices[mesh.faces[:, 1]]
-        self.lift = LIFT * float(np.median(np.linalg.norm(edges, axis=1)))
+        self.lift = LIFT * tracer.mesh.edge
 
     def seen(
         self, origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ class Mesh:
     def areas(self) -> Float32[np.ndarray, " F"]:
         """Of the triangles, in square world units."""
         return np.linalg.norm(_crossed(self.vertices, self.faces), axis=1) / 2
+
+    @cached_property
+    def edge(self) -> float:
+        """The median length of the triangles' first edges, in world units: how fine the mesh is."""
+        first, second, _ = self.faces.T
+        lengths = np.linalg.norm(self.vertices[first] - self.vertices[second], axis=1)
+        return float(np.median(lengths))
 
     @property
     def bounds(self) -> Float32[np.ndarray, "2 3"]:
