@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fovea.errors import ArtifactError, DataError
 from fovea.relight.asset.atlas import texels, unwrap
 from fovea.relight.asset.textures import filled
 from fovea.relight.export import export, light_beside, y_up, z_up
-from fovea.relight.light.environment import Environment
+from fovea.relight.light.environment import Environment, Up
 from fovea.relight.settings.export import ExportConfig
 from fovea.relight.stages import EXPORT
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
@@ -69,13 +70,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(folder: Path, **changed: Path | None) -> ExportConfig:
-    inputs: dict[str, Path | None] = {
+def config(folder: Path, **changed: Any) -> ExportConfig:
+    settings: dict[str, Any] = {
         "scene": folder / "scene.ply",
         "surface": folder / "surface.ply",
         "light": folder / "sky.exr",
+        "faces": 500,
+        "texture": 128,
+        "rays": 64,
     }
-    return ExportConfig(**(inputs | changed), faces=500, texture=128, rays=64)  # type: ignore[arg-type]
+    return ExportConfig(**(settings | changed))
 
 
 @pytest.fixture(scope="module")
@@ -225,11 +229,9 @@ def test_the_light_of_a_z_up_scene_is_written_as_it_is(folder: Path, made: Path)
 
 
 @pytest.mark.parametrize("up", ["z", "y", (0.3, -0.5, 0.8)])
-def test_light_and_object_stay_together_whatever_is_up(
-    up: str | tuple[float, float, float],
-) -> None:
+def test_light_and_object_stay_together_whatever_is_up(up: Up) -> None:
     """A direction in the world sees the same light as its image in Blender does."""
-    given = Environment(torch.rand(64, 128, 3, dtype=torch.float64), up=up)  # type: ignore[arg-type]
+    given = Environment(torch.rand(64, 128, 3, dtype=torch.float64), up=up)
     smooth = replace(given, radiance=_blurred(given.radiance))
     world = torch.from_numpy(sphere(200)).double()
     in_blender = world @ z_up(smooth.up).T

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.relight.shading import reference
+from fovea.relight.shading.pixels import Pixels
 from fovea.relight.surface.rays import Tracer
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
@@ -30,26 +31,14 @@ GRAZING = 0.02
 
 
 @dataclass(frozen=True)
-class GBuffer:
-    """The maps of one view.
+class GBuffer(Pixels):
+    """The maps of one view; normals face the eye.
 
     Attributes:
-        points: in the world.
-        normals: of length 1 and towards the eye; 0 where nothing is.
-        view: of length 1, from the points to the eye.
-        albedo: linear.
-        roughness: 0..1.
-        metallic: 0..1.
         alpha: coverage.
         depth: along the optical axis; 0 where nothing is.
     """
 
-    points: Float[Tensor, "h w 3"]
-    normals: Float[Tensor, "h w 3"]
-    view: Float[Tensor, "h w 3"]
-    albedo: Float[Tensor, "h w 3"]
-    roughness: Float[Tensor, "h w 1"]
-    metallic: Float[Tensor, "h w 1"]
     alpha: Float[Tensor, "h w"]
     depth: Float[Tensor, "h w"]
 

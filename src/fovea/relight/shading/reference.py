@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from fovea.relight.shading.pixels import Pixels
 from fovea.relight.shading.split_sum import BlurredLight, remap_roughness, shade
 from fovea.scene.camera import Camera
 from fovea.scene.gaussians import Gaussians
@@ -49,25 +50,13 @@ class DrawnMaps:
 
 
 @dataclass(frozen=True)
-class Surface:
-    """The pixels of one view as they are shaded.
+class Surface(Pixels):
+    """Pixels as they are shaded: points inside the box of the volumes, roughness lifted or not.
 
     Attributes:
-        points: in the world, inside the box of the volumes.
-        normals: unit, or 0 where nothing was drawn.
-        view: unit, towards the eye.
-        albedo: linear.
-        roughness: as it is shaded.
-        metallic: 0..1.
         mask: where there is a surface.
     """
 
-    points: Float[Tensor, "h w 3"]
-    normals: Float[Tensor, "h w 3"]
-    view: Float[Tensor, "h w 3"]
-    albedo: Float[Tensor, "h w 3"]
-    roughness: Float[Tensor, "h w 1"]
-    metallic: Float[Tensor, "h w 1"]
     mask: Bool[Tensor, "h w 1"]
 
 
