@@ -69,6 +69,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:TRAIN",
         "labelled recordings become a detector; teacher and student alike",
     ),
+    "events.label": Entry(
+        "fovea.events.stages:LABEL",
+        "a detector labels the training recordings; what no track holds is ignored",
+    ),
     "events.evaluate": Entry(
         "fovea.events.stages:EVALUATE",
         "a detector is held against the boxes of a data set: AP by Prophesee's protocol",

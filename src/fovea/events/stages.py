@@ -8,8 +8,9 @@ from __future__ import annotations
 from fovea.events.settings.annotate import AnnotateConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
-from fovea.events.settings.evaluate import EvaluateConfig
 from fovea.events.settings.convert import ConvertConfig
+from fovea.events.settings.evaluate import EvaluateConfig
+from fovea.events.settings.label import LabelConfig
 from fovea.events.settings.preprocess import PreprocessConfig
 from fovea.events.settings.simulate import SimulateConfig
 from fovea.events.settings.train import TrainConfig
@@ -137,3 +138,25 @@ EVALUATE = Stage(
     positional=("data", "detector"),
     requires=("events",),
 )
+LABEL = Stage(
+    name="events.label",
+    summary="a detector labels the training recordings; what no track holds is ignored",
+    config=LabelConfig,
+    implementation="fovea.events.label:label",
+    outputs={
+        "dataset": Output("eventset", "dataset", "the recordings with pseudo labels"),
+        "log": Output("table", "log.csv", "every box, its track, and what became of it"),
+        "quality": Output(
+            "file", "quality.json", "scores against hidden truth, before the filter and after it",
+            optional=True,
+        ),
+    },
+    resumable="items",
+    metrics={
+        "precision": "max", "recall": "max", "truth": "max", "kept": "max", "removed": "min",
+        "inpainted": "min",
+    },
+    occasional=("precision", "recall"),
+    positional=("data", "detector"),
+    requires=("events",),
+)  # fmt: skip

@@ -15,11 +15,11 @@ from enum import IntEnum
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int8, Int64
+from jaxtyping import Float32, Int8, Int64
 
 from fovea.events.labelling.frames import FrameLabels
-from fovea.events.labelling.tracker import Tracks, track, track_backward
-from fovea.events.labels import CLASS_ID, IGNORE, H, X
+from fovea.events.labelling.tracker import Gaps, Ties, Tracks, track, track_backward
+from fovea.events.labels import CLASS_CONFIDENCE, CLASS_ID, IGNORE, OBJECTNESS, H, W, X, Y
 
 Method = Literal["forward or backward", "forward"]
 
@@ -53,6 +53,11 @@ class Fate(IntEnum):
             return self.name.lower()
         return "removed" if self in (Fate.SHORT, Fate.IGNORED) else "kept"
 
+    @property
+    def reason(self) -> str:
+        """Why it is so, in a word; empty where there is nothing to say."""
+        return "" if self in (Fate.TRUTH, Fate.INPAINTED) else self.name.lower()
+
 
 @dataclass(frozen=True)
 class Filtered:
@@ -72,7 +77,12 @@ class Filtered:
 
 
 def filter_labels(
-    boxes: FrameLabels, *, min_track_len: int, method: Method, inpaint: bool
+    boxes: FrameLabels,
+    *,
+    min_track_len: int,
+    method: Method,
+    inpaint: bool,
+    ties: Ties = "published",
 ) -> Filtered:
     """Ignore boxes on short tracks and fill the gaps of the others.
 
@@ -81,9 +91,10 @@ def filter_labels(
         min_track_len: a track must span as many frames; 0 or less keeps every box and fills none.
         method: whether a box may be saved by its track read backwards too.
         inpaint: whether gaps are filled.
+        ties: which of two equally sure tracks chooses first; see `track`.
     """
-    forward = track(boxes)
-    backward = track_backward(boxes) if method == "forward or backward" else None
+    forward = track(boxes, ties=ties)
+    backward = track_backward(boxes, ties=ties) if method == "forward or backward" else None
     fate = _fates(boxes, forward, backward, min_track_len)
     is_removed = fate == Fate.SHORT
     assert not (is_removed & boxes.labels.is_truth).any(), "a track with ground truth is trusted"
@@ -119,26 +130,75 @@ def _fates(
     return fate
 
 
+def filter_again(
+    boxes: FrameLabels,
+    *,
+    min_track_len: int,
+    method: Method,
+    inpaint: bool,
+    ties: Ties = "published",
+) -> Filtered:
+    """Filter labels that were filtered before: gaps are filled anew, what was removed stays so."""
+    rows = boxes.labels.rows
+    is_ignored = rows[:, CLASS_ID] == IGNORE
+    is_fill = is_ignored & (rows[:, [CLASS_CONFIDENCE, OBJECTNESS]] == 0).all(axis=1)
+    found = filter_labels(
+        boxes.where(~is_ignored),
+        min_track_len=min_track_len,
+        method=method,
+        inpaint=inpaint,
+        ties=ties,
+    )
+    gone = boxes.where(is_ignored & ~is_fill)
+    none = np.zeros(len(gone), np.int64)
+    return _with_added(found, gone, Fate.IGNORED, none + IGNORE, none - 1, none)
+
+
 def _with_gaps_filled(filtered: Filtered, forward: Tracks, min_track_len: int) -> Filtered:
     # Within a frame as the published data sets have them: the track that ended first comes first.
     which = np.flatnonzero(forward.is_trusted(min_track_len)[forward.gaps.track])
     which = which[np.argsort(forward.closed[forward.gaps.track[which]], kind="stable")]
-    number, frames = forward.gaps.track[which], forward.gaps.frames[which]
-    rows = np.zeros((len(number), 8), np.float32)
-    boxes = forward.gaps.boxes[which]
-    boxes[:, :2] -= boxes[:, 2:] / 2
-    rows[:, X : H + 1] = boxes
-    rows[:, CLASS_ID] = IGNORE
-    old = filtered.boxes
-    frames = np.concatenate([old.frames, frames])
-    order = np.argsort(frames, kind="stable")
-    labels = old.labels.with_rows(np.concatenate([old.labels.rows, rows])[order])
-    fill = np.full(len(number), Fate.INPAINTED, np.int8)
-    return Filtered(
-        boxes=FrameLabels(frames[order], labels),
-        class_id=np.concatenate([filtered.class_id, forward.class_id[number]])[order],
-        fate=np.concatenate([filtered.fate, fill])[order],
-        track=np.concatenate([filtered.track, number])[order],
-        length=np.concatenate([filtered.length, forward.hits[number]])[order],
-        backward_length=np.concatenate([filtered.backward_length, np.zeros_like(number)])[order],
+    number = forward.gaps.track[which]
+    fill = FrameLabels(
+        forward.gaps.frames[which], filtered.boxes.labels.with_rows(_rows_of(forward.gaps, which))
     )
+    corner, size = fill.labels.rows[:, X : Y + 1], fill.labels.rows[:, W : H + 1]
+    is_seen = np.all(corner + size > corner, axis=1)
+    number = number[is_seen]
+    return _with_added(
+        filtered, fill.where(is_seen), Fate.INPAINTED,
+        forward.class_id[number], number, forward.hits[number],
+    )  # fmt: skip
+
+
+def _with_added(
+    found: Filtered,
+    more: FrameLabels,
+    fate: Fate,
+    class_id: Int64[np.ndarray, " m"],
+    track: Int64[np.ndarray, " m"],
+    length: Int64[np.ndarray, " m"],
+) -> Filtered:
+    """With boxes of one fate behind those of their frame."""
+    frames = np.concatenate([found.boxes.frames, more.frames])
+    order = np.argsort(frames, kind="stable")
+    rows = np.concatenate([found.boxes.labels.rows, more.labels.rows])[order]
+    fates = np.concatenate([found.fate, np.full(len(more), fate, np.int8)])
+    return Filtered(
+        boxes=FrameLabels(frames[order], found.boxes.labels.with_rows(rows)),
+        class_id=np.concatenate([found.class_id, class_id])[order],
+        fate=fates[order],
+        track=np.concatenate([found.track, track])[order],
+        length=np.concatenate([found.length, length])[order],
+        backward_length=np.concatenate([found.backward_length, np.zeros_like(track)])[order],
+    )
+
+
+def _rows_of(gaps: Gaps, which: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m 8"]:
+    """Gaps as rows of labels."""
+    boxes = gaps.boxes[which]
+    rows = np.zeros((len(boxes), 8), np.float32)
+    rows[:, X : Y + 1] = boxes[:, :2] - boxes[:, 2:] / 2
+    rows[:, W : H + 1] = boxes[:, 2:]
+    rows[:, CLASS_ID] = IGNORE
+    return rows

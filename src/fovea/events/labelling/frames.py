@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from fovea.events.dataset import Recording
 from fovea.events.labels import Labels
 
 
@@ -26,10 +28,9 @@ class FrameLabels:
 
     def __iter__(self) -> Iterator[tuple[int, Labels]]:
         """The frames that hold boxes, in order, each with its boxes."""
-        numbers, first = np.unique(self.frames, return_index=True)
-        last = [*first[1:], len(self.frames)]
-        for number, start, end in zip(numbers, first, last, strict=True):
-            yield int(number), self.labels[start:end]
+        edges = [*self.starts.tolist(), len(self)]
+        for start, end in pairwise(edges):
+            yield int(self.frames[start]), self.labels[start:end]
 
     @classmethod
     def joined(cls, parts: Iterable[tuple[int, Labels]], *, height: int, width: int) -> FrameLabels:
@@ -44,10 +45,26 @@ class FrameLabels:
         """The first box of each frame that holds one."""
         return np.unique(self.frames, return_index=True)[1].astype(np.int64)
 
+    @property
+    def numbers(self) -> Int64[np.ndarray, " frames"]:
+        """The frames that hold boxes."""
+        return np.unique(self.frames)
+
     def where(self, which: Bool[np.ndarray, " n"]) -> FrameLabels:
         """Some of the boxes."""
         return FrameLabels(self.frames[which], self.labels[which])
 
-    def in_truth_frames(self) -> Bool[np.ndarray, " n"]:
-        """Which boxes lie in a frame with ground truth."""
-        return np.isin(self.frames, self.frames[self.labels.is_truth])
+
+def labels_in(recording: Recording, objframes: Iterable[int] | None = None) -> FrameLabels:
+    """The boxes of some labelled moments of a recording, of all by default, in sensor pixels."""
+    sensor = recording.sensor
+    frames, first = recording.objframe_to_histogram, recording.objframe_to_label
+    last = [*first[1:], len(recording.labels)]
+    if objframes is None:
+        objframes = range(len(frames))
+    parts = [
+        (int(frames[at]), Labels.from_structured(rows, sensor.height, sensor.width).clamped())
+        for at in objframes
+        if len(rows := recording.labels[first[at] : last[at]])
+    ]
+    return FrameLabels.joined(parts, height=sensor.height, width=sensor.width)

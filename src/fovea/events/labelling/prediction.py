@@ -41,8 +41,10 @@ class Thresholds:
     def pass_by(self, labels: Labels) -> Labels:
         """The boxes that are sure enough."""
         kind = labels.class_id
-        is_object = labels.rows[:, OBJECTNESS] > np.float32(self.objectness)[kind]
-        is_class = labels.rows[:, CLASS_CONFIDENCE] > np.float32(self.class_confidence)[kind]
+        objectness = np.array(self.objectness, np.float32)
+        class_confidence = np.array(self.class_confidence, np.float32)
+        is_object = labels.rows[:, OBJECTNESS] > objectness[kind]
+        is_class = labels.rows[:, CLASS_CONFIDENCE] > class_confidence[kind]
         return labels[is_object & is_class]
 
 

@@ -11,14 +11,20 @@ pseudo labels in its code.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
-from fovea.events.labels import CLASS_ID, IGNORE, Labels
+from fovea.errors import DataError
+from fovea.events.dataset import EventSet, Recording
+from fovea.events.labelling.frames import labels_in
+from fovea.events.labels import CLASS_CONFIDENCE, CLASS_ID, IGNORE, OBJECTNESS, Labels
 
 IOUS = (0.25, 0.5, 0.75)
+LEAST_SCORE = 0.01
+SAME = 1e-6
+"""By how much a box of ground truth may differ between two data sets."""
 SHORT_NAMES = {"pedestrian": "ped", "two-wheeler": "cyc"}
 """As the classes of the published data sets are called in keys of scores."""
 
@@ -44,8 +50,18 @@ class Quality:
             row: list[float] = []
             for least in IOUS:
                 hits = overlap > least
-                row += [_share(hits.any(axis=0)), _share(hits.any(axis=1))] if len(have) else [0, 0]
+                row += [_share(hits), _share(hits.T)]
             self._frames[class_id].append([*row, len(wanted), len(have)])
+
+    @property
+    def frames(self) -> dict[int, list[list[float]]]:
+        """What was gathered, as plain values that another gatherer may add."""
+        return dict(self._frames)
+
+    def add(self, frames: Mapping[int, list[list[float]]]) -> None:
+        """Add what another has gathered."""
+        for class_id, rows in frames.items():
+            self._frames[int(class_id)] += rows
 
     def compute(self) -> dict[str, float]:
         """The means over frames, and by class how many frames they are over."""
@@ -66,6 +82,77 @@ class Quality:
         return scores
 
 
+def shown_moments(made: Recording, original: Recording) -> list[int]:
+    """The labelled moments of a recording whose truth its pseudo labels show.
+
+    Raises:
+        DataError: they show truth that the recording does not have.
+    """
+    shown = labels_in(made)
+    shown = shown.where(shown.labels.is_truth)
+    at = np.flatnonzero(np.isin(original.objframe_to_histogram, shown.frames)).tolist()
+    truth = labels_in(original, at)
+    same = np.array_equal(shown.frames, truth.frames) and np.allclose(
+        shown.labels.rows, truth.labels.rows, rtol=SAME, atol=SAME
+    )
+    if not same:
+        raise DataError(
+            f"{made.folder} shows ground truth that differs from that of {original.folder}. Give"
+            " the data set that the pseudo labels were made of."
+        )
+    return at
+
+
+def quality(
+    pseudo: EventSet,
+    truth: EventSet,
+    *,
+    shown: Mapping[str, Sequence[int]] | None = None,
+    least: float = LEAST_SCORE,
+    split: str = "train",
+) -> dict[str, float]:
+    """The scores of pseudo labels, over the moments whose truth was hidden.
+
+    Args:
+        pseudo: made by events.label.
+        truth: what it was made of.
+        shown: by recording, the moments whose truth was not hidden; left out, those that the
+            pseudo labels show.
+        least: boxes whose objectness or class confidence is no larger are not counted.
+        split: of both.
+
+    Raises:
+        DataError: the two are not of one another.
+    """
+    made = {recording.name: recording for recording in pseudo.split(split)}
+    gathered = Quality(truth.sensor.classes)
+    for original in truth.split(split):
+        own = made.get(original.name)
+        seen = set(shown_moments(own, original) if own else ()) | set(
+            shown[original.name] if shown else ()
+        )
+        hidden = labels_in(original, [at for at in range(len(original)) if at not in seen])
+        found = dict(labels_in(own)) if own else {}
+        for frame, wanted in hidden:
+            gathered.update(sure(found.get(frame, wanted[:0]), least), wanted)
+    return gathered.compute()
+
+
+def mean_of(scores: Mapping[str, float]) -> dict[str, float]:
+    """Precision and recall at an overlap of 0.5, means over the classes."""
+    means: dict[str, float] = {}
+    for name, key in (("precision", "AP"), ("recall", "AR")):
+        values = [value for at, value in scores.items() if f"/teacher_{key}@50_" in at]
+        if values:
+            means[name] = float(np.mean(values))
+    return means
+
+
+def sure(labels: Labels, least: float) -> Labels:
+    """The boxes of which both scores are larger."""
+    return labels[(labels.rows[:, [CLASS_CONFIDENCE, OBJECTNESS]] > np.float32(least)).all(axis=1)]
+
+
 def iou(one: Labels, other: Labels) -> Float32[np.ndarray, "n m"]:
     """The overlap of every box with every other."""
     a, b = one.xyxy[:, None], other.xyxy[None]
@@ -75,5 +162,6 @@ def iou(one: Labels, other: Labels) -> Float32[np.ndarray, "n m"]:
     return (both / np.maximum(areas[0] + areas[1] - both, 1e-12)).astype(np.float32)
 
 
-def _share(is_so: np.ndarray) -> float:
-    return float(is_so.mean()) if len(is_so) else 0.0
+def _share(hits: Bool[np.ndarray, "n m"]) -> float:
+    """The part of the columns with a hit; 0 where there are no rows."""
+    return float(np.mean(hits.any(axis=0))) if hits.size else 0.0

@@ -14,7 +14,7 @@ pseudo labels by tracks.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -67,14 +67,24 @@ class Tracks:
         return ~self.done | self.is_truth | (self.hits >= min_track_len)
 
 
-def track(boxes: FrameLabels) -> Tracks:
-    """Follow the boxes of a recording from its first frame to the last that holds one."""
+Ties = Literal["published", "oldest"]
+
+
+def track(boxes: FrameLabels, *, ties: Ties = "published") -> Tracks:
+    """Follow the boxes of a recording from its first frame to the last that holds one.
+
+    Args:
+        boxes: of the recording.
+        ties: which of two equally sure tracks chooses first. The published code leaves it to
+            `np.argsort`, whose answer depends on the processor's vector instructions; `oldest` is
+            the same everywhere. They differ where boxes crowd.
+    """
     rows = boxes.labels.rows
     centred = rows[:, X : H + 1].astype(np.float64)
     centred[:, :2] += centred[:, 2:] / 2
     found: Any = follow(
         boxes.frames, centred, boxes.labels.class_id, rows[:, T] > 0,
-        float(boxes.labels.height), float(boxes.labels.width),
+        float(boxes.labels.height), float(boxes.labels.width), ties == "oldest",
     )  # fmt: skip
     of_box, states, gaps, comparisons = found
     return Tracks(
@@ -93,9 +103,9 @@ def track(boxes: FrameLabels) -> Tracks:
     )
 
 
-def track_backward(boxes: FrameLabels) -> Tracks:
+def track_backward(boxes: FrameLabels, *, ties: Ties = "published") -> Tracks:
     """Follow the boxes from the last to the first; `of_box` keeps the order of `boxes`."""
     last = boxes.frames[-1] if len(boxes) else 0
-    found = track(FrameLabels(last - boxes.frames[::-1], boxes.labels[::-1]))
+    found = track(FrameLabels(last - boxes.frames[::-1], boxes.labels[::-1]), ties=ties)
     gaps = replace(found.gaps, frames=last - found.gaps.frames)
     return replace(found, of_box=found.of_box[::-1], gaps=gaps)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, objmode
 
 MATCH_IOU = 0.45
 """Overlap from which a detection may be taken for a track's next box."""
@@ -49,7 +49,13 @@ _GAP = np.dtype([("track", "i8"), ("frame", "i8"), ("box", "f8", (4,))], align=T
 
 @njit(cache=True)
 def follow(
-    frames: Any, boxes: Any, classes: Any, is_truth: Any, height: float, width: float
+    frames: Any,
+    boxes: Any,
+    classes: Any,
+    is_truth: Any,
+    height: float,
+    width: float,
+    oldest_first: bool,
 ) -> tuple[Any, ...]:
     """Follow the boxes from the first frame to the last.
 
@@ -75,7 +81,7 @@ def follow(
             end += 1
         for k in range(n_live):
             _advance(tracks[live[k]], height, width)
-        _sort(tracks, live, n_live, order)
+        _sort(tracks, live, n_live, order, oldest_first)
         for k in range(n_live):
             track: Any = tracks[order[k]]
             j = _best(track, boxes, classes, of_box, first, end)
@@ -98,7 +104,8 @@ def follow(
         first = end
         frame += 1
     for k in range(n_live):
-        tracks[live[k]].closed = n_tracks - 1 - k
+        last: Any = tracks[live[k]]
+        last.closed = n_tracks - 1 - k
     return of_box, tracks[:n_tracks].copy(), gaps[:n_gaps].copy(), comparisons
 
 
@@ -118,14 +125,31 @@ def _advance(track: Any, height: float, width: float) -> None:
 
 
 @njit(cache=True)
-def _sort(tracks: Any, live: Any, n_live: int, order: Any) -> None:
-    """Put the surest track first; among equals the oldest. They are few."""
+def _sort(tracks: Any, live: Any, n_live: int, order: Any, oldest_first: bool) -> None:
+    """Put the surest track first; they are few. Among equals the oldest, or as NumPy would."""
+    has_equals = False
     for k in range(n_live):
         slot = k
-        while slot > 0 and tracks[order[slot - 1]].confidence < tracks[live[k]].confidence:
+        sureness = tracks[live[k]].confidence
+        while slot > 0 and tracks[order[slot - 1]].confidence < sureness:
             order[slot] = order[slot - 1]
             slot -= 1
         order[slot] = live[k]
+        has_equals |= slot > 0 and tracks[order[slot - 1]].confidence == sureness
+    if has_equals and not oldest_first:
+        _sort_as_numpy(tracks, live, n_live, order)
+
+
+@njit(cache=True)
+def _sort_as_numpy(tracks: Any, live: Any, n_live: int, order: Any) -> None:
+    """Put equally sure tracks in the order in which `np.argsort` leaves them on this processor."""
+    falling = np.zeros(n_live)
+    for k in range(n_live):
+        falling[k] = -tracks[live[k]].confidence
+    with objmode(places="int64[:]"):
+        places: Any = np.argsort(falling).astype(np.int64)
+    for k in range(n_live):
+        order[k] = live[places[k]]
 
 
 @njit(cache=True)
@@ -165,7 +189,7 @@ def _match(track: Any, box: Any, is_truth: bool) -> None:
             moved -= grown
         track.velocity[axis] = moved
     track.box[:] = box
-    weight = DECAY * (1 - DECAY**track.age) / (1 - DECAY)
+    weight = DECAY * (1 - DECAY ** float(track.age)) / (1 - DECAY)
     track.confidence = (weight * track.confidence + 1) / (weight + 1)
     track.hits = track.age + 1
     track.is_truth = track.is_truth or is_truth
