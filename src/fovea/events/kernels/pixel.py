@@ -12,6 +12,7 @@ from numba import njit
 @njit(nogil=True, cache=True, error_model="numpy")
 def advance(
     first,
+    width,
     duration_us,
     refractory_us,
     noise_dark,
@@ -33,7 +34,7 @@ def advance(
 ):
     """Let the pixels from `first` on see brightness go straight from `before` to `after`.
 
-    All of a pixel are [height, width]: `change` of brightness since its last event; `blind_us`,
+    All of a pixel are [height * width]: `change` of brightness since its last event; `blind_us`,
     how far into this step it sees nothing; `hazard`, what is left until its next event by noise;
     thresholds; `leak`, a drift of `change` per µs. Noise comes at the rate `noise_dark +
     noise_slope * light` per µs. Whatever caused an event, the pixel is blind for `refractory_us`
@@ -45,30 +46,27 @@ def advance(
         The number of events, and the pixel to go on with when `out_*` is full; the number of
         pixels when all had their turn.
     """
-    height, width = after.shape
     room = out_t.shape[0]
     count = 0
-    for i in range(first, height * width):
-        y = i // width
-        x = i - y * width
-        drift = np.float64(after[y, x]) - before[y, x] + leak[y, x] * duration_us
-        noise = noise_dark + noise_slope * light[y, x]
-        now = np.float64(blind_us[y, x])
-        moved = np.float64(change[y, x])
-        left = np.float64(hazard[y, x])
+    for i in range(first, after.shape[0]):
+        drift = np.float64(after[i]) - before[i] + leak[i] * duration_us
+        noise = noise_dark + noise_slope * light[i]
+        now = np.float64(blind_us[i])
+        moved = np.float64(change[i])
+        left = np.float64(hazard[i])
         # Most pixels stay within their thresholds.
-        is_within = -threshold_off[y, x] < moved + drift < threshold_on[y, x]
+        is_within = -threshold_off[i] < moved + drift < threshold_on[i]
         if is_within and now == 0.0 and noise * duration_us < left:
-            change[y, x] = moved + drift
-            hazard[y, x] = left - noise * duration_us
+            change[i] = moved + drift
+            hazard[i] = left - noise * duration_us
             continue
         slope = drift / duration_us
         while now < duration_us:
             wait = math.inf
             if slope > 0.0:
-                wait = max((threshold_on[y, x] - moved) / slope, 0.0)
+                wait = max((threshold_on[i] - moved) / slope, 0.0)
             elif slope < 0.0:
-                wait = max((-threshold_off[y, x] - moved) / slope, 0.0)
+                wait = max((-threshold_off[i] - moved) / slope, 0.0)
             is_noise = noise > 0.0 and noise * wait > left
             if is_noise:
                 wait = left / noise
@@ -78,9 +76,9 @@ def advance(
                 now = duration_us
                 break
             if count == room:
-                blind_us[y, x] = now
-                change[y, x] = moved
-                hazard[y, x] = left
+                blind_us[i] = now
+                change[i] = moved
+                hazard[i] = left
                 return count, i
             now += wait
             is_brighter = slope > 0.0
@@ -90,16 +88,16 @@ def advance(
             else:
                 left -= noise * wait
             out_t[count] = int(now)
-            out_x[count] = x
-            out_y[count] = y
+            out_x[count] = i % width
+            out_y[count] = i // width
             out_p[count] = 1 if is_brighter else 0
             count += 1
             now += refractory_us
             moved = 0.0
-        blind_us[y, x] = max(now - duration_us, 0.0)
-        change[y, x] = moved
-        hazard[y, x] = left
-    return count, height * width
+        blind_us[i] = max(now - duration_us, 0.0)
+        change[i] = moved
+        hazard[i] = left
+    return count, after.shape[0]
 
 
 @njit(nogil=True, cache=True)

@@ -121,12 +121,15 @@ class PixelArray:
         config, pixel, parts = self.config, 0, list[tuple[np.ndarray, ...]]()
         dark = config.shot_noise_hz * 1e-6
         advance = kernels("pixel", package="fovea.events").advance
+        state = (
+            self._light, self._brightness, bright, self._change, self._blind_us, self._hazard,
+            self.threshold_on, self.threshold_off, self._leak,
+        )  # fmt: skip
+        flat = [values.reshape(-1) for values in state]
         while pixel < bright.size:
             count, pixel = advance(
-                pixel, float(duration_us), float(config.refractory_us),
-                dark, (NOISE_IN_LIGHT - 1) * dark, self._light, self._brightness, bright,
-                self._change, self._blind_us, self._hazard, self.threshold_on, self.threshold_off,
-                self._leak, self._random, *self._columns,
+                pixel, self.width, float(duration_us), float(config.refractory_us),
+                dark, (NOISE_IN_LIGHT - 1) * dark, *flat, self._random, *self._columns,
             )  # fmt: skip
             parts.append(tuple(column[:count].copy() for column in self._columns))
         t, x, y, p = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
