@@ -79,7 +79,7 @@ def test_what_is_no_boxes_is_refused_with_what_was_found(tmp_path: Path) -> None
 def test_falling_times_and_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     boxes = boxes_of((1, 2, 3, 4, 0), (1, 2, 3, 4, 0))
     boxes["t"] = [200, 100]
-    with pytest.raises(DataError, match="box 1 is of 100 µs after 200 µs. Sort"):
+    with pytest.raises(DataError, match=r"box 1 is of 100 µs after 200 µs\. Sort"):
         read_boxes(saved(tmp_path, boxes))
     boxes = boxes_of((1, 2, 3, 4, 0), (1, float("nan"), 3, 4, 0))
     with pytest.raises(DataError, match="box 1 is not made of numbers"):

@@ -1,4 +1,4 @@
-"""Data sets on disk are the reference's, file for file; what is damaged is refused with its name."""
+"""Data sets on disk are the reference's, file for file; what is damaged is refused by name."""
 
 import concurrent.futures
 import dataclasses
@@ -187,7 +187,7 @@ def test_recordings_of_two_sensors_do_not_mix(tmp_path: Path) -> None:
 
 def test_a_published_set_needs_its_sensor_said(goldens: Path) -> None:
     root = goldens / "events" / "micro_gen1"
-    with pytest.raises(DataError, match="does not say which sensor.*sensor=NAME, one of gen1"):
+    with pytest.raises(DataError, match=r"does not say which sensor.*sensor=NAME, one of gen1"):
         EventSet.open(root)
     recording = EventSet.open(root, "gen1").split("train")[0]
     with pytest.raises(DataError, match=r"48 x 64 pixels.* sensor gen1 are 240 x 304"):
@@ -333,7 +333,7 @@ def test_a_missing_index_file_is_named(recording: Recording, name: str) -> None:
 def test_labels_that_do_not_match_their_frames_are_refused(recording: Recording) -> None:
     places = recording.layout.objframe_to_histogram
     np.save(places, np.load(places)[:-1])
-    with pytest.raises(DataError, match="has 7 objframes, and .*labels.npz has 8"):
+    with pytest.raises(DataError, match=r"has 7 objframes, and .*labels.npz has 8"):
         _ = recording.objframe_to_histogram
 
 

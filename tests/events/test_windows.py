@@ -86,7 +86,7 @@ def test_a_span_begins_at_0_and_its_end_is_not_in_it(times, start, length) -> No
 
 
 def test_falling_times_are_refused_also_between_pieces() -> None:
-    with pytest.raises(DataError, match="event 3 is of 4 µs after 5 µs. Sort"):
+    with pytest.raises(DataError, match=r"event 3 is of 4 µs after 5 µs\. Sort"):
         list(checked([stream([1, 2, 5]), stream([4])], **SIZE))
 
 
@@ -96,5 +96,5 @@ def test_events_outside_the_sensor_are_refused_with_their_place() -> None:
 
 
 def test_events_of_another_sensor_are_refused_with_both_sizes() -> None:
-    with pytest.raises(DataError, match="sensor of 6 x 8 pixels.* one of 48 x 64"):
+    with pytest.raises(DataError, match=r"sensor of 6 x 8 pixels.* one of 48 x 64"):
         list(checked([stream([1])], height=48, width=64))

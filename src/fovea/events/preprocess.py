@@ -17,6 +17,7 @@ from fovea.events.dataset.layout import SPLITS, Split
 from fovea.events.dataset.sources import NO_BOXES, Source, find_sources
 from fovea.events.dataset.windows import span
 from fovea.events.formats.door import open_events
+from fovea.events.formats.source import EventSource
 from fovea.events.sensor import FILE_NAME, LabelRules, Sensor
 from fovea.events.settings.preprocess import DivideConfig, PreprocessConfig
 from fovea.events.stream import EventStream
@@ -127,16 +128,25 @@ def _one(
         if context.should_stop():
             context.stop()
 
-    size = {"height": writer.sensor.height, "width": writer.sensor.width}
+    boxes = cut.of_boxes(source.read_boxes(writer.sensor))
     try:
-        boxes = cut.of_boxes(source.read_boxes(writer.sensor))
-        with open_events(source.events, mend_times=config.mend_times, **size) as events:
+        with _opened(source, writer.sensor, mend_times=config.mend_times) as events:
             chunks: Iterator[EventStream] = events.chunks()
             if cut.start_us or cut.end_us is not None:
                 chunks = span(chunks, cut.start_us, cut.end_us)
             return writer.add(cut.split, cut.name, chunks, boxes, watch=watch)
     except DataError as error:
-        raise DataError(f"{source.events}: {error}") from error
+        where = str(source.events)
+        raise DataError(str(error) if where in str(error) else f"{where}: {error}") from error
+
+
+def _opened(source: Source, sensor: Sensor, *, mend_times: bool) -> EventSource:
+    """The recording, of the size it says; of the sensor's where it says none."""
+    try:
+        return open_events(source.events, mend_times=mend_times)
+    except DataError:
+        size = {"height": sensor.height, "width": sensor.width}
+        return open_events(source.events, mend_times=mend_times, **size)
 
 
 def _totals(root: Path, sensor: Sensor, recordings: Path) -> dict[str, float]:
