@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fovea.errors import ArtifactError, DataError
-from fovea.events.formats.source import EventSource
+from fovea.events.formats.source import EventSource, collected
 from fovea.events.stream import EventStream
 
 READERS = {
@@ -69,8 +69,7 @@ def read_events(
 ) -> EventStream:
     """Read a recording whole; see `open_events`."""
     source = open_events(path, height=height, width=width, mend_times=mend_times)
-    chunks = list(source.chunks())
-    return EventStream.joined(chunks) if chunks else EventStream.empty(source.height, source.width)
+    return collected(source)
 
 
 def write_events(

@@ -14,6 +14,8 @@ from fovea.events.formats.decoder import STATE_SIZE, Columns, Decoder, words_ker
 from fovea.events.stream import EventStream
 
 LAST, ROW = 4, 5
+SLACK = 12
+"""Events by which the decoder's columns are longer than needed."""
 WALK_US = 1024 << 12
 """The longest step between two time-high words that are written."""
 MOST_WALK_US = 30 * 24 * 3600 * 1_000_000
@@ -27,7 +29,7 @@ class Evt3Decoder(Decoder):
     word_bytes: ClassVar[int] = 2
 
     def _most(self, block: np.ndarray) -> int:
-        return words_kernels().count_evt3(block.view("<u2"))
+        return words_kernels().count_evt3(block.view("<u2")) + SLACK
 
     def _decode(self, block: np.ndarray, columns: Columns) -> int:
         words = block.view("<u2")

@@ -60,7 +60,7 @@ def open_hdf5(
                 yield checked.block(t, read["x"], read["y"], read["p"])
                 watch(end / count)
 
-    return EventSource(path, "hdf5", *size, blocks)
+    return EventSource(path, "hdf5", *size, blocks, about=count)
 
 
 def writing_hdf5(path: Path, height: int, width: int) -> Generator[Any]:

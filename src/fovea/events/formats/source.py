@@ -37,6 +37,8 @@ class EventSource:
     width: int
     blocks: Callable[[Watch], Iterator[EventStream]]
     """The reader: events in order, in blocks of any length."""
+    about: int = 0
+    """About how many events it holds, where that is known before reading."""
 
     def chunks(self, events: int = 1_000_000, *, watch: Watch = ignore) -> Iterator[EventStream]:
         """All events in order, so many at a time; only the last chunk is shorter.
@@ -76,6 +78,30 @@ def rechunked(blocks: Iterable[EventStream], events: int) -> Iterator[EventStrea
             count += len(block)
     if waiting:
         yield EventStream.joined(waiting)
+
+
+def collected(source: EventSource) -> EventStream:
+    """All events as one stream; room is made for as many as there are about, and then for more."""
+    whole = _room(source.about or 1 << 16)
+    count = 0
+    for block in source.blocks(ignore):
+        end = count + len(block)
+        if end > len(whole[0]):
+            wider = _room(2 * end)
+            for old, new in zip(whole, wider, strict=True):
+                new[:count] = old[:count]
+            whole = wider
+        for column, part in zip(whole, (block.t, block.x, block.y, block.p), strict=True):
+            column[count:end] = part
+        count = end
+    t, x, y, p = (column[:count] for column in whole)
+    return EventStream(t, x, y, p, source.height, source.width)
+
+
+def _room(events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    kinds = (np.int64, np.uint16, np.uint16, np.uint8)
+    t, x, y, p = (np.empty(events, kind) for kind in kinds)
+    return t, x, y, p
 
 
 class Columns:

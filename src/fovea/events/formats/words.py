@@ -16,7 +16,7 @@ from fovea.events.formats.header import LONGEST, Header, read_header
 from fovea.events.formats.source import EventSource, Watch, size_of
 from fovea.events.stream import EventStream
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 
 
 class LiveDecoder:
@@ -143,7 +143,7 @@ def open_words(
 
     decoder = decoder_for(header, size, name=str(path))
     _refuse_torn(decoder, path, total)
-    return EventSource(path, header.format, *size, blocks)
+    return EventSource(path, header.format, *size, blocks, about=total // decoder.word_bytes)
 
 
 def _refuse_torn(decoder: Decoder, path: Path, total: int) -> None:

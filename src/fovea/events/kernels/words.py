@@ -122,9 +122,21 @@ def count_evt3(words):
     return total
 
 
+@njit(nogil=True, cache=True)
+def _length(mask):
+    """The number of pixels up to the last that is set."""
+    pixels = 0
+    while mask >> pixels:
+        pixels += 1
+    return pixels
+
+
 @njit(i8(RO_U2, i8[::1], i8, i8, i8[::1], u2[::1], u2[::1], u1[::1]), nogil=True, cache=True)
 def decode_evt3(words, state, height, width, t, x, y, p):
-    """EVT3, 16 bits a word; returns the number of events."""
+    """EVT3, 16 bits a word; returns the number of events.
+
+    The columns have room for 12 events more than there are.
+    """
     n = 0
     row, base, bright = state[ROW], state[BASE], state[BRIGHT]
     last, now, seen = state[LAST], state[NOW], state[SEEN]
@@ -145,23 +157,18 @@ def decode_evt3(words, state, height, width, t, x, y, p):
                 n += 1
         elif kind == 0x4 or kind == 0x5:
             mask = word & (0xFFF if kind == 0x4 else 0xFF)
-            if seen:
-                column = base
-                while mask:
-                    if mask & 1:
-                        if column >= width or row >= height:
-                            state[BAD] = i
-                            break
-                        last = max(last, now)
-                        t[n] = last
-                        x[n] = column
-                        y[n] = row
-                        p[n] = bright
-                        n += 1
-                    mask >>= 1
-                    column += 1
-                if state[BAD] >= 0:
+            if seen and mask:
+                last = max(last, now)
+                if row >= height or (base + 12 > width and base + _length(mask) > width):
+                    state[BAD] = i
                     break
+                # Every pixel is written, and the next overwrites it where its bit is not set.
+                for k in range(12):
+                    t[n] = last
+                    x[n] = base + k
+                    y[n] = row
+                    p[n] = bright
+                    n += (mask >> k) & 1
             base += 12 if kind == 0x4 else 8
         elif kind == 0x0:
             row = word & 0x7FF
