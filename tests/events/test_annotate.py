@@ -10,7 +10,6 @@ from PIL import Image
 from fovea.errors import DataError
 from fovea.events.annotate import annotate
 from fovea.events.dataset import EventSet, write_recording
-from fovea.events.dataset.pictures import event_picture
 from fovea.events.labels import IGNORE
 from fovea.events.settings.annotate import AnnotateConfig
 from fovea.events.stages import ANNOTATE
@@ -108,12 +107,6 @@ def test_pseudo_labels_go_out_with_the_times_of_their_source(
     texts, _ = annotated(tmp_path / "yolo", data=root, to="yolo")
     (text,) = (texts / "labels").rglob("*.txt")
     assert text.read_text().count("\n") == len(boxes) - 1
-
-
-def test_the_picture_is_that_of_the_reference(goldens: Path) -> None:
-    with np.load(goldens / "events" / "event_frames.npz") as file:
-        for counts, picture in zip(file["histograms"], file["log_image_hwc_uint8"], strict=True):
-            assert np.array_equal(event_picture(counts), picture)
 
 
 # Bad input

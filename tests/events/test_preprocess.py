@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fovea.errors import DataError, StoppedError
 from fovea.events.boxes import BOX_DTYPE, read_boxes
+from fovea.events.cadence import Cadence
 from fovea.events.dataset import EventSet
 from fovea.events.dataset.cuts import LEAD_US, divided_by_name, divided_in_time
 from fovea.events.dataset.layout import SPLITS
@@ -135,6 +136,16 @@ def test_rules_can_be_turned_one_by_one(raw: Path, tmp_path: Path) -> None:
     assert found.sensor.rules.step_us == 125_000
     with pytest.raises(DataError, match=r"no box of .* passes the filters.*min_side_px=1000"):
         made(tmp_path / "b", raw, **GEN1, rules={"min_side_px": 1000})
+
+
+def test_a_dense_set_says_its_period_for_those_who_read_streams_like_it(
+    raw: Path, tmp_path: Path
+) -> None:
+    found, _ = made(tmp_path, raw, **GEN1, cadence="dense")
+    assert Cadence.of(found.sensor).period_us == 50_000
+    gaps = np.concatenate([np.diff(r.times_us) for r in found.split("train")])
+    assert np.median(gaps) == pytest.approx(50_000, rel=0.01)
+    assert Cadence.of(made(tmp_path / "b", raw, **GEN1)[0].sensor).period_us == 125_000
 
 
 def test_the_recordings_known_to_keep_no_box_are_passed_over(raw: Path, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from fovea.events.dataset import EventSet, Recording
 from fovea.events.dataset.coco import coco_document, read_coco_recordings, write_coco
 from fovea.events.dataset.layout import SPLITS
 from fovea.events.dataset.moments import Moment, moments, picture_name
-from fovea.events.dataset.pictures import event_picture
 from fovea.events.dataset.sources import BOXES
 from fovea.events.dataset.yolo import read_yolo, write_yolo, write_yolo_index
+from fovea.events.draw import polarity_picture
 from fovea.events.sensor import FILE_NAME, Sensor
 from fovea.events.settings.annotate import AnnotateConfig
 from fovea.runs.stage import Context
@@ -105,7 +105,7 @@ def _write_pictures(folder: Path, recording: Recording, labelled: list[Moment]) 
     folder.mkdir(parents=True, exist_ok=True)
     for moment in labelled:
         counts = recording.read(moment.histogram, moment.histogram + 1)[0]
-        image = Image.fromarray(event_picture(counts))
+        image = Image.fromarray(polarity_picture(counts))
         image.save(folder / f"{picture_name(moment.time_us)}.png")
 
 

@@ -12,18 +12,21 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from fovea.events.draw import CLASS_COLORS, Color
 from fovea.events.labels import IGNORE
 
 STYLE = Path(__file__).with_name("page.css")
-IGNORED = "#8c8c8c"
-"""Of boxes of no class."""
-COLOURS = ("#3b82c4", "#d9822b", "#4c9f50", "#b44bb0", "#c0392b", "#0f9c9c", "#8a6d3b", "#7a7a7a")
-"""Of classes, by id."""
+GREY: Color = (140, 140, 140)
+
+
+def rgb(class_id: int) -> Color:
+    """The colour of a class, the same in all pictures and plots; grey for boxes of none."""
+    return GREY if class_id >= IGNORE else CLASS_COLORS[class_id % len(CLASS_COLORS)]
 
 
 def colour(class_id: int) -> str:
-    """The colour of a class, the same in all pictures and plots."""
-    return IGNORED if class_id >= IGNORE else COLOURS[class_id % len(COLOURS)]
+    """The same as CSS writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb(class_id))
 
 
 def page(title: str, note: str, body: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from fovea.errors import DataError
 from fovea.events.dataset import DatasetWriter, EventSet, Written
 from fovea.events.dataset.cuts import Cut, divided_by_name, divided_in_time
-from fovea.events.dataset.layout import SPLITS, Split
+from fovea.events.dataset.layout import SPLITS, WINDOW_US, Split
 from fovea.events.dataset.sources import NO_BOXES, Source, find_sources
 from fovea.events.dataset.windows import span
 from fovea.events.formats.door import open_events
@@ -81,6 +81,7 @@ def camera_of(config: PreprocessConfig, sources: list[Source]) -> Sensor:
         halved=base.halved if camera.halved is None else camera.halved,
         partition_split=camera.partition_split or base.partition_split,
         rules=_rules(config, base.rules),
+        period_us=WINDOW_US if config.cadence == "dense" else base.period_us,
     )
 
 

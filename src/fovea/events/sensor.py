@@ -53,6 +53,8 @@ class Sensor:
     time_flip_offset: int = -1
     """By how many histograms labels move when a recording is read backwards."""
     rules: LabelRules = LabelRules()
+    period_us: int | None = None
+    """Between the ends of two histograms, where it is not half the step between labels."""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1 or not self.classes:
