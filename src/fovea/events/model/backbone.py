@@ -9,12 +9,13 @@ Source: Gehrig and Scaramuzza, "Recurrent Vision Transformers ..." (2023).
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fovea.events.model.architecture import BINS, Architecture
 from fovea.events.model.attention import EPS, AttentionPair
+from fovea.events.model.histogram_conv import can_take, histogram_conv
 from fovea.events.model.memory import Memory, State, States
 
 Features = dict[int, Tensor]
@@ -30,9 +31,13 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, factor, kernel // 2, bias=False)
         self.norm = nn.LayerNorm(outputs, EPS)
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h w c"]:
-        """Coarser by the factor, channels last."""
-        return self.norm(self.conv(x).permute(0, 2, 3, 1))
+    def forward(
+        self, x: Shaped[Tensor, "B C H W"], size: tuple[int, int]
+    ) -> Float[Tensor, "B h w c"]:
+        """Coarser by the factor, channels last; `x` grows to `size` first, by zeros."""
+        if can_take(x):
+            return self.norm(histogram_conv(x, self.conv.weight, size))
+        return self.norm(self.conv(padded(x, size)).permute(0, 2, 3, 1))
 
 
 class Stage(nn.Module):
@@ -53,13 +58,14 @@ class Stage(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "L B C H W"],
+        x: Shaped[Tensor, "L B C H W"],
         state: State | None,
+        size: tuple[int, int],
         mask: Bool[Tensor, "L B h w"] | None = None,
     ) -> tuple[Float[Tensor, "L B c h w"], State]:
         """The outputs of all steps, and the state after the last."""
         steps = x.shape[0]
-        tokens = self.downsample_cf2cl(x.flatten(0, 1))
+        tokens = self.downsample_cf2cl(x.flatten(0, 1), size)
         if mask is not None:
             tokens = torch.where(mask.flatten(0, 1)[..., None], self.mask_token, tokens)
         for pair in self.att_blocks:
@@ -78,30 +84,41 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        histograms: Float[Tensor, "L B bins H W"],
+        histograms: Shaped[Tensor, "L B bins H W"],
         states: States | None = None,
         mask: Bool[Tensor, "L B h w"] | None = None,
     ) -> tuple[Features, States]:
         """Go through a sequence.
 
         Args:
-            histograms: padded.
+            histograms: counts of any integer or float type; padded here.
             states: of the step before; None at the start of all recordings.
             mask: tokens of the first stage that are hidden; may be smaller than the padded map.
 
         Returns:
             The features of all steps, [L, B, C, H, W] each, and the states after the last.
         """
-        x, features, after = histograms, Features(), States()
+        size = self.of.padded(histograms.shape[3], histograms.shape[4])
         if mask is not None:
-            rows, columns = (
-                side // 4 - seen for side, seen in zip(x.shape[3:], mask.shape[2:], strict=True)
+            mask = functional.pad(
+                mask, (0, size[1] // 4 - mask.shape[3], 0, size[0] // 4 - mask.shape[2])
             )
-            mask = functional.pad(mask, (0, columns, 0, rows))
+        x, features, after = histograms, Features(), States()
         for number, stage in enumerate(self.stages):
-            x, state = stage(x, None if states is None else states[number], mask)
+            x, state = stage(x, None if states is None else states[number], size, mask)
             after.append(state)
-            mask = None
+            # From here on maps are whole, and only the first stage hides tokens.
+            size, mask = (x.shape[3], x.shape[4]), None
             if number:
                 features[number + 1] = x
         return features, after
+
+
+def padded(x: Shaped[Tensor, "B C H W"], size: tuple[int, int]) -> Float[Tensor, "B C h w"]:
+    """As floats, with zeros at the bottom and the right up to `size`."""
+    dtype = x.dtype if x.is_floating_point() else torch.float32
+    if x.shape[2:] == size:
+        return x.to(dtype)
+    whole = torch.zeros((*x.shape[:2], *size), dtype=dtype, device=x.device)
+    whole[..., : x.shape[2], : x.shape[3]] = x
+    return whole

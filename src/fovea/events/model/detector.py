@@ -58,7 +58,7 @@ class Detector(nn.Module):
 
         The same numbers as step by step, sooner: only the memories wait for the step before.
         """
-        return self.backbone(self._padded(histograms), states, mask)
+        return self.backbone(histograms, states, mask)
 
     def predict(self, features: Features) -> Float[Tensor, "B anchors 5+classes"]:
         """Boxes [centre x, centre y, w, h] in pixels, then probabilities of object and classes."""
@@ -70,17 +70,6 @@ class Detector(nn.Module):
     ) -> Losses:
         """What the features of labelled frames cost against their boxes."""
         return detection_losses(self.yolox_head(self.fpn(features)), targets, settings)
-
-    def _padded(self, histograms: Tensor) -> Tensor:
-        """As floats, with zeros at the bottom and the right."""
-        height, width = histograms.shape[3:]
-        size = self.architecture.padded(height, width)
-        dtype = histograms.dtype if histograms.is_floating_point() else torch.float32
-        if size == (height, width):
-            return histograms.to(dtype)
-        padded = torch.zeros((*histograms.shape[:3], *size), dtype=dtype, device=histograms.device)
-        padded[..., :height, :width] = histograms
-        return padded
 
 
 def at_frames(features: Features, steps: Tensor, lanes: Tensor) -> Features:

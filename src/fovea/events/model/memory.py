@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fovea.events.model.memory_cpu import can_remember, remember
+
 State = tuple[Tensor, Tensor]
 """Output h and cell c of one stage, both [B, C, H, W]."""
 States = list[State]
@@ -39,8 +41,9 @@ class Memory(nn.Module):
         Returns:
             The outputs of all steps, and the state after the last.
         """
-        channels = x.shape[-1]
-        weight = self.conv1x1.weight.flatten(1)
+        channels, weight = x.shape[-1], self.conv1x1.weight.flatten(1)
+        if can_remember(x) and not self.depthwise:
+            return self._at_once(x, weight, state)
         now = functional.linear(x, weight[:, :channels], self.conv1x1.bias)
         from_before = weight[:, channels:]
         if state is None:
@@ -54,6 +57,17 @@ class Memory(nn.Module):
             h = show * c.tanh()
             outputs.append(h)
         return torch.stack(outputs), (h.permute(0, 3, 1, 2), c.permute(0, 3, 1, 2))
+
+    def _at_once(self, x: Tensor, weight: Tensor, state: State | None) -> tuple[Tensor, State]:
+        rows = x.flatten(1, 3)
+        before = None
+        if state is not None:
+            h, c = (each.permute(0, 2, 3, 1).reshape(rows.shape[1:]) for each in state)
+            before = h, c
+        assert self.conv1x1.bias is not None
+        outputs, cell = remember(rows, weight, self.conv1x1.bias, before)
+        outputs, cell = outputs.view(x.shape), cell.view(x.shape[1:])
+        return outputs, (outputs[-1].permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
 
     def _looked_around(self, h: Tensor) -> Tensor:
         if not self.depthwise:
