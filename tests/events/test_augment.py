@@ -64,6 +64,12 @@ def where(case):
     return {name: case[name] for name in ("factor", "x0", "y0")}
 
 
+def mapped(pixels, image):
+    found = np.empty_like(image)
+    pixels.apply(image, found)
+    return found
+
+
 def cases(answers, prefix):
     found = {name: case for name, case in answers["cases"].items() if name.startswith(prefix)}
     assert found
@@ -83,7 +89,7 @@ def test_zooms_move_boxes_and_pixels_as_in_the_reference(
     for name, case in cases(answers, prefix):
         found = change(labels, **where(case))
         np.testing.assert_allclose(found.rows, case["boxes"], atol=2e-5, rtol=1e-6)
-        moved = pixels(HEIGHT, WIDTH, **where(case)).apply(images["image"][None])
+        moved = mapped(pixels(HEIGHT, WIDTH, **where(case)), images["image"][None])
         np.testing.assert_array_equal(moved[0], images[name])
 
 
@@ -105,7 +111,7 @@ def test_pixels_rotate_with_their_boxes():
     image[..., 40:60, 150:180] = 1
     box = Labels(np.array([[1, 150, 40, 30, 20, 0, 1, 1]], np.float32), 200, 200)
     angle_rad = np.deg2rad(6)
-    turned = PixelMap.rotation(200, 200, angle_rad).apply(image)[0, 0]
+    turned = mapped(PixelMap.rotation(200, 200, angle_rad), image)[0, 0]
     rows, columns = np.nonzero(turned)
     seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_allclose(rotated(box, angle_rad).xyxy[0], seen, atol=1)
@@ -261,7 +267,7 @@ def test_resizing_is_pytorchs_nearest_exact():
             size=(int(4 / factor), int(5 / factor)),
             mode="nearest-exact",
         )
-        found = PixelMap.zoom_out(4, 5, factor=factor, x0=0, y0=0).apply(image)
+        found = mapped(PixelMap.zoom_out(4, 5, factor=factor, x0=0, y0=0), image)
         height, width = small.shape[-2:]
         np.testing.assert_array_equal(found[..., :height, :width], small.numpy())
         assert found.sum() == small.sum()

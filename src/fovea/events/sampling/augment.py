@@ -88,7 +88,12 @@ def drawn(
 
 
 def augmented(
-    sample: Sample, augmentation: Augmentation, settings: AugmentConfig, generator: torch.Generator
+    sample: Sample,
+    augmentation: Augmentation,
+    settings: AugmentConfig,
+    generator: torch.Generator,
+    *,
+    into: UInt8[np.ndarray, "length channels height width"] | None = None,
 ) -> Sample:
     """The sample under an augmentation; its time flip is left to how the window was read.
 
@@ -99,7 +104,9 @@ def augmented(
         augmentation: as drawn.
         settings: of zooms inwards.
         generator: for zooms inwards, which depend on the boxes.
+        into: where the histograms go; new memory when left out.
     """
+    into = np.empty(sample.histograms.shape, np.uint8) if into is None else into
     height, width = sample.histograms.shape[-2:]
     changes: list[LabelChange] = []
     pixels = PixelMap.identity(height, width)
@@ -118,11 +125,13 @@ def augmented(
         factor, x0, y0 = augmentation.factor, augmentation.x0, augmentation.y0
         changes.append(lambda labels: zoom_boxes(labels, factor=factor, x0=x0, y0=y0))
         pixels = pixels.then(zoom_pixels(height, width, factor=factor, x0=x0, y0=y0))
-    if not changes:
-        return sample
+    if changes:
+        pixels.apply(sample.histograms, into)
+    else:
+        into[:] = sample.histograms
     return replace(
         sample,
-        histograms=pixels.apply(sample.histograms),
+        histograms=into,
         labels=[_changed(labels, changes) for labels in sample.labels],
         hidden=[_changed(labels, changes) for labels in sample.hidden],
     )
@@ -296,15 +305,18 @@ class PixelMap:
         return PixelMap(np.where(after.index < 0, -1, composed))
 
     def apply(
-        self, histograms: UInt8[np.ndarray, "length channels height width"]
-    ) -> UInt8[np.ndarray, "length channels height width"]:
-        """The mapped images."""
-        length, channels, height, width = histograms.shape
-        planes = histograms.reshape(length, channels, height * width)
-        found = np.take(planes, self.index.reshape(-1), axis=-1, mode="clip")
-        if (self.index < 0).any():
-            found *= (self.index >= 0).reshape(-1)
-        return found.reshape(histograms.shape)
+        self,
+        histograms: UInt8[np.ndarray, "length channels height width"],
+        into: UInt8[np.ndarray, "length channels height width"],
+    ) -> None:
+        """Map images."""
+        index, is_outside = self.index.reshape(-1), (self.index < 0).any()
+        is_inside = (self.index >= 0).astype(np.uint8)
+        for image, found in zip(histograms, into, strict=True):
+            planes = image.reshape(len(image), -1)
+            np.take(planes, index, axis=1, mode="clip", out=found.reshape(len(found), -1))
+            if is_outside:
+                found *= is_inside
 
 
 def nearest_exact(size: int, new_size: int) -> Int64[np.ndarray, " new_size"]:

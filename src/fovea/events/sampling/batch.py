@@ -49,13 +49,20 @@ class Batch:
         return len(self.paths)
 
 
-def collated(samples: Sequence[Sample], *, worker: int = 0) -> Batch:
-    """Samples as the lanes of a batch."""
-    steps = range(len(samples[0].labels))
-    first = samples[0].histograms
-    histograms = np.empty((len(steps), len(samples), *first.shape[1:]), np.uint8)
-    for lane, sample in enumerate(samples):
-        histograms[:, lane] = sample.histograms
+def collated(
+    samples: Sequence[Sample],
+    histograms: UInt8[np.ndarray, "length batch channels height width"],
+    *,
+    worker: int = 0,
+) -> Batch:
+    """Samples as the lanes of a batch.
+
+    Args:
+        samples: one for each lane.
+        histograms: theirs, as they lie side by side.
+        worker: whose states these are.
+    """
+    steps = range(len(histograms))
     return Batch(
         histograms=torch.from_numpy(histograms),
         labels=[[sample.labels[step] for sample in samples] for step in steps],

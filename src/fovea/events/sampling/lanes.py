@@ -10,11 +10,11 @@ Workers are part of the sampling, not threads: each reads streams in an order of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 
 from fovea.events.sampling.augment import NOTHING, Augmentation, augmented, drawn
 from fovea.events.sampling.random_access import RandomAccess, item_weights, require_items
@@ -45,18 +45,19 @@ class Reading:
     generator: torch.Generator | None = None
     """For zooms inwards, which look at the boxes that were read."""
 
-    def read(self, shape: tuple[int, ...]) -> Sample:
+    def read(self, into: UInt8[np.ndarray, "length channels height width"]) -> Sample:
         """Read it.
 
         Args:
-            shape: of the histograms, [length, channels, height, width].
+            into: where its histograms go.
         """
         if self.source is None:
-            return padded_sample(shape)
-        sample = self.source.read(self.window, shape[0])
-        if self.settings is None or self.generator is None:
-            return sample
-        return augmented(sample, self.augmentation, self.settings, self.generator)
+            return padded_sample(into)
+        sample = self.source.read(self.window, len(into))
+        if self.settings is not None and self.generator is not None:
+            return augmented(sample, self.augmentation, self.settings, self.generator, into=into)
+        into[:] = sample.histograms
+        return replace(sample, histograms=into)
 
 
 class RandomLanes:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, count, zip_longest
 from typing import Any, Self
 
+import numpy as np
+
 from fovea.errors import ArtifactError, DataError
 from fovea.events.dataset import Recording
 from fovea.events.sampling.batch import Batch, collated, read_ahead
@@ -141,10 +143,7 @@ class TrainingLoader:
         return worker, readings
 
     def _read(self, plan: Plan) -> Batch:
-        worker, readings = plan
-        every = self.settings.use_label_every
-        samples = [with_fewer_pseudo_labels(r.read(self._shape), every) for r in readings]
-        return collated(samples, worker=worker)
+        return _batch(plan, self._shape, use_label_every=self.settings.use_label_every)
 
 
 def stream_batches(
@@ -186,10 +185,22 @@ def stream_batches(
     plans = in_turns([_turns(lanes, length) for lanes in shards])
     shape = (length, *_histogram_shape(recordings))
 
-    def read(plan: Plan) -> Batch:
-        return collated([reading.read(shape) for reading in plan[1]], worker=plan[0])
+    return read_ahead(plans, lambda plan: _batch(plan, shape), threads=threads)
 
-    return read_ahead(plans, read, threads=threads)
+
+def _batch(plan: Plan, shape: tuple[int, ...], *, use_label_every: int = 1) -> Batch:
+    """Read what is planned.
+
+    Args:
+        plan: of the batch.
+        shape: of a lane's histograms, [length, channels, height, width].
+        use_label_every: see `label_steps`.
+    """
+    worker, readings = plan
+    histograms = np.empty((shape[0], len(readings), *shape[1:]), np.uint8)
+    samples = [reading.read(histograms[:, lane]) for lane, reading in enumerate(readings)]
+    samples = [with_fewer_pseudo_labels(sample, use_label_every) for sample in samples]
+    return collated(samples, histograms, worker=worker)
 
 
 def _turns(lanes: list[list[tuple[Stream, bool]]], length: int) -> Iterator[list[Reading]]:

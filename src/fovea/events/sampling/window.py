@@ -8,7 +8,7 @@ ones padded with zeros where the recording ends, in reverse order where it is re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,17 +123,18 @@ class Source:
         return self.labels_of(labelled_histogram(frame, is_reversed=is_reversed, offset=offset))
 
 
-def padded_sample(shape: Sequence[int]) -> Sample:
+def padded_sample(into: UInt8[np.ndarray, "length channels h w"]) -> Sample:
     """A sample of nothing but padding, for a lane whose recordings are all read.
 
     Args:
-        shape: of the histograms, [length, channels, height, width].
+        into: where its histograms go.
     """
-    length = shape[0]
+    length = len(into)
+    into[:] = 0
     return Sample(
         path="",
         frames=np.full(length, PADDING, np.int64),
-        histograms=np.zeros(shape, np.uint8),
+        histograms=into,
         labels=[None] * length,
         hidden=[None] * length,
         is_first=False,
