@@ -73,6 +73,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:LABEL",
         "a detector labels the training recordings; what no track holds is ignored",
     ),
+    "events.audit": Entry(
+        "fovea.events.stages:AUDIT",
+        "pseudo labels are held against hidden truth: what is right, what the filter took away",
+    ),
     "events.evaluate": Entry(
         "fovea.events.stages:EVALUATE",
         "a detector is held against the boxes of a data set: AP by Prophesee's protocol",

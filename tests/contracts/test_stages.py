@@ -32,6 +32,9 @@ BUDGET_S = 60.0
 MAKERS = {
     ("relight.decompose", "surface"): "relight.bake",
     ("relight.export", "scene"): "relight.decompose",
+    ("events.label", "detector"): "events.train",
+    ("events.audit", "labels"): "events.label",
+    ("events.audit", "log"): "events.label",
     ("events.annotate", "data"): "events.simulate",
 }
 """Which stage makes an input that is optional and needed all the same, or where the first stage

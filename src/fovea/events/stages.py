@@ -6,6 +6,7 @@ Only declarations stand here, and their settings in `settings/`, so that help co
 from __future__ import annotations
 
 from fovea.events.settings.annotate import AnnotateConfig
+from fovea.events.settings.audit import AuditConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
 from fovea.events.settings.convert import ConvertConfig
@@ -160,3 +161,16 @@ LABEL = Stage(
     positional=("data", "detector"),
     requires=("events",),
 )  # fmt: skip
+AUDIT = Stage(
+    name="events.audit",
+    summary="pseudo labels are held against hidden truth: what is right, what the filter took away",
+    config=AuditConfig,
+    implementation="fovea.events.audit:audit",
+    outputs={
+        "page": Output("page", "audit.html", "precision and recall, advice, and pictures"),
+        "scores": Output("scores", "audit.json", "the same as numbers"),
+    },
+    metrics={"precision": "max", "recall": "max", "kept": "max", "truth": "max"},
+    positional=("labels", "data"),
+    requires=("events",),
+)
