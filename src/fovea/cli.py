@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "view": Command("fovea.viewer.command:main", "walk in a scene, look at a run, in the browser"),
     "tune": Command("fovea.tuning.command:main", "search for better settings", ("tune",)),
     "serve": Command("fovea.service.command:main", "the same stages over HTTP", ("serve",)),
+    "leod": Command("fovea.cli:leod", "commands of LEOD and RVT, as they are typed there"),
     "config": Command("fovea.cli:config", "explain, schema, init: settings and their sources"),
     "plugins": Command("fovea.cli:plugins", "stages that other packages add"),
     "doctor": Command("fovea.runs.command:doctor", "what this machine has, and what is missing"),
@@ -121,6 +122,24 @@ def config(words: list[str]) -> int:
         found = describe.schema(stage)
         console.answer(json.dumps(found, indent=2), found)
     return 0
+
+
+def leod(words: list[str]) -> int:
+    """`fovea leod SCRIPT words...`: say the command in our words, and run it."""
+    from fovea.events.leod import SCRIPTS, translated
+
+    is_dry = "--dry-run" in words
+    words = [word for word in words if word != "--dry-run"]
+    if not words or words in HELP:
+        known = {f"fovea leod {name} ...": script.what for name, script in SCRIPTS.items()}
+        known["--dry-run"] = "only say what it is in our words"
+        console.answer(console.pairs(known), known)
+        return 0
+    found = translated(words)
+    for note in found.notes:
+        console.warn(note)
+    console.say(found.line)
+    return 0 if is_dry else _dispatch([found.stage, *found.words])
 
 
 def plugins(words: list[str]) -> int:
