@@ -296,6 +296,30 @@ def test_wraps_of_evt2_are_undone() -> None:
     assert np.diff(found.t).tolist() == [64, 64]
 
 
+def evt3(*words: int) -> EventStream:
+    return Evt3Decoder(4, 40).feed(np.array(words, "<u2").tobytes())
+
+
+def test_when_the_high_part_of_an_evt3_time_changes_the_low_part_is_zero() -> None:
+    found = evt3(0x8001, 0x6005, 0x2001, 0x8001, 0x2002, 0x8002, 0x2003, 0x6007, 0x2004)
+    assert found.t.tolist() == [4101, 4101, 8192, 8199]
+
+
+def test_events_before_the_first_high_part_cannot_be_dated_and_are_dropped() -> None:
+    found = evt3(0x6005, 0x0002, 0x2001, 0x3004, 0x4001, 0x8001, 0x4001, 0x2007)
+    assert rows(found).tolist() == [[4096, 16, 2, 0], [4096, 7, 2, 0]]
+
+
+@pytest.mark.parametrize("words", [(0x0004, 0x4001), (0x0000, 0x3021, 0x4080), (0x3028, 0x5001)])
+def test_vectors_outside_the_sensor_are_refused(words: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"event 0 .* lies outside the sensor of 4 x 40 pixels"):
+        evt3(0x8001, *words)
+
+
+def test_empty_places_of_a_vector_may_lie_outside_the_sensor() -> None:
+    assert evt3(0x8001, 0x3021, 0x4041, 0x5000).x.tolist() == [33, 39]
+
+
 def test_a_draft_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     good = stream(np.array([(5, 0, 0, 1)]), 2, 2)
     falling = stream(np.array([(1, 0, 0, 1)]), 2, 2)

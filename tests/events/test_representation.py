@@ -114,6 +114,16 @@ def test_histograms_follow_the_definition(data: st.DataObject, bins: int, exact:
     np.testing.assert_array_equal(found, plain(events, bins, cutoff, exact=exact))
 
 
+@pytest.mark.parametrize("span", [50_000, 16_777_217, 99_999_999, 2**41 + 12_345])
+def test_bins_are_parted_in_float32_as_the_reference_does(span: int) -> None:
+    near = [span * part // 10 + off for part in range(1, 10) for off in range(-9, 10)]
+    t = np.array(sorted({0, *near, span}))
+    zeros = np.zeros(len(t), np.uint16)
+    events = EventStream(t, zeros, zeros, zeros.astype(np.uint8), 1, 1)
+    found = stacked_histogram(events, cutoff=None)
+    np.testing.assert_array_equal(found, plain(events, 10, 255, exact=False))
+
+
 def test_many_events_in_one_cell_stay_many_only_when_asked() -> None:
     zeros = np.zeros(257, np.uint16)
     events = EventStream(np.zeros(257, np.int64), zeros, zeros, zeros.astype(np.uint8), 2, 2)

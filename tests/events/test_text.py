@@ -107,6 +107,15 @@ def test_lines_that_are_no_events_are_named(tmp_path: Path, text: str, message: 
         read_events(tmp_path / "a.csv", **SIZE)
 
 
+def test_a_time_that_falls_from_block_to_block_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("t,x,y,p\n9,2,3,1\n8,2,3,1\n")
+    monkeypatch.setattr(csv, "BLOCK_LINES", 1)
+    with pytest.raises(DataError, match="is at 8 µs after one at 9 µs"):
+        read_events(tmp_path / "a.csv", **SIZE)
+
+
 def test_times_of_text_that_fall_can_be_mended(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t,x,y,p\n9,2,3,1\n8,2,3,1\n")
     assert table(tmp_path / "a.csv", mend_times=True, **SIZE) == [[9, 2, 3, 1]] * 2

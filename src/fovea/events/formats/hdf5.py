@@ -49,14 +49,12 @@ def open_hdf5(
 
     def blocks(watch: Watch) -> Iterator[EventStream]:
         checked = Columns(str(path), *size, mend_times=True)
-        latest = 0
         with _opened(path) as file:
             columns = _columns(path, file)
             for start in range(0, count, BLOCK):
                 end = min(start + BLOCK, count)
                 read = {name: _read(path, columns, name, start, end) for name in FIELDS}
-                t = np.maximum.accumulate(np.maximum(read["t"].astype(np.int64), latest))
-                latest = int(t[-1])
+                t = np.maximum(read["t"].astype(np.int64), 0)
                 yield checked.block(t, read["x"], read["y"], read["p"])
                 watch(end / count)
 
