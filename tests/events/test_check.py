@@ -230,6 +230,9 @@ def test_recordings_whose_names_overlap_in_time_are_an_error(
     (line,) = said(document)
     assert "test/street_003500000_008000000: overlaps train/street_000000000_004000000" in line
     assert "by 0.5 s" in line
+    recording = whole.split("test")[0].folder
+    recording.rename(recording.with_name("street_004000000_008000000"))
+    assert said(checked(whole.root, tmp_path / "b")[0]) == []
 
 
 def test_links_to_nothing_and_strange_files_are_said(whole: EventSet, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import h5py
 import numpy as np
 import pytest
 
-from fovea.errors import DataError
+from fovea.errors import BackendError, DataError
 from fovea.events.boxes import BOX_DTYPE, read_boxes
 from fovea.events.dataset import (
     DatasetWriter,
     EventSet,
     Recording,
+    hdf5,
     link_splits,
     write_recording,
 )
@@ -222,6 +224,7 @@ def test_histograms_can_be_read_from_many_threads_and_processes(
 
 
 def recording_sum(recording: Recording) -> int:
+    assert not hdf5._shelf.open, "files of the parent process are its own"
     return int(recording.read(0, recording.n_histograms).sum())
 
 
@@ -309,6 +312,15 @@ def test_a_histogram_that_cannot_be_unpacked_is_refused_with_its_number(
     file.write_bytes(data)
     with pytest.raises(DataError, match="histograms 3 to 3 cannot be read"):
         recording.read(3, 4)
+
+
+def test_a_missing_filter_is_said_with_what_to_install(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: number != 32001)
+    with pytest.raises(BackendError, match=r"Blosc \(HDF5 filter 32001\).*fovea-vision\[events\]"):
+        recording.read(0, 1)
 
 
 def test_a_file_of_something_else_is_refused(recording: Recording) -> None:

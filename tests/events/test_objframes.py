@@ -47,6 +47,11 @@ def test_a_time_off_the_step_is_dropped_and_jitter_adds_up() -> None:
     assert steps == [1, 1, 1]
 
 
+def test_neighbours_of_98_ms_or_less_are_not_both_kept() -> None:
+    assert chosen(at(100_000, 198_000, 297_000), 99_000)[0].tolist() == [100_000, 297_000]
+    assert chosen(at(100_000, 198_001), 99_000)[0].tolist() == [100_000, 198_001]
+
+
 def test_a_gap_of_several_steps_gets_two_histograms_for_each() -> None:
     found = schedule(at(100_000, 600_000), GEN1.rules)
     assert found.histograms_us.tolist() == [100_000, 225_000, 350_000, 475_000, 600_000]
@@ -71,7 +76,7 @@ def test_the_earliest_whole_step_back_is_dropped() -> None:
 times = st.lists(st.integers(0, 3_000_000), min_size=1, max_size=60).map(
     lambda found: np.array(sorted(found), np.int64)
 )
-rules = st.sampled_from([GEN1.rules, GEN4.rules, ANY, LabelRules(step_us=100_000)])
+rules = st.sampled_from([GEN1.rules, GEN4.rules, ANY, LabelRules(step_us=99_000)])
 
 
 @given(times, rules, st.sampled_from(["paper", "dense"]))

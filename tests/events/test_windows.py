@@ -48,6 +48,11 @@ def test_windows_do_not_depend_on_the_pieces(times, sizes, ends, length) -> None
         assert window.y.tolist() == wanted.y.tolist()
 
 
+def test_events_of_the_very_end_belong_to_it_also_when_a_piece_ends_there() -> None:
+    (found,) = windows([stream([1, 5]), stream([5, 6])], np.array([5]), length_us=4, **SIZE)
+    assert found.t.tolist() == [1, 5, 5]
+
+
 def test_pieces_that_are_over_are_let_go() -> None:
     alive: list[weakref.ref] = []
     most = 0
