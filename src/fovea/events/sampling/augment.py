@@ -24,7 +24,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from fovea.events.labels import H, Labels, W, X, Y
 from fovea.events.sampling.window import Sample
-from fovea.events.settings.sampling import AugmentConfig
+from fovea.events.settings.sampling import AugmentConfig, VariationConfig
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ NOTHING = Augmentation()
 
 
 def drawn(
-    settings: AugmentConfig, generator: torch.Generator, *, height: int, width: int
+    settings: VariationConfig, generator: torch.Generator, *, height: int, width: int
 ) -> Augmentation:
     """Draw an augmentation; where a zoom inwards goes is left to `towards_box`.
 
@@ -69,7 +69,7 @@ def drawn(
     )
     is_zoomed = _happens(settings.prob_zoom, generator)
     found = Augmentation(hflip, tflip, angle_rad)
-    weights = torch.tensor([settings.weight_zoom_in, settings.weight_zoom_out])
+    weights = _zoom_weights(settings)
     if not weights.any():
         return found
     is_out = bool(torch.multinomial(weights, 1, replacement=True, generator=generator))
@@ -90,7 +90,7 @@ def drawn(
 def augmented(
     sample: Sample,
     augmentation: Augmentation,
-    settings: AugmentConfig,
+    settings: VariationConfig,
     generator: torch.Generator,
     *,
     into: UInt8[np.ndarray, "length channels height width"] | None = None,
@@ -117,7 +117,7 @@ def augmented(
         angle_rad = augmentation.angle_rad
         changes.append(lambda labels: rotated(labels, angle_rad))
         pixels = pixels.then(PixelMap.rotation(height, width, angle_rad))
-    if augmentation.zoom == "in":
+    if augmentation.zoom == "in" and isinstance(settings, AugmentConfig):
         towards = [_changed(labels, changes) for labels in sample.labels]
         augmentation = towards_box(towards, augmentation, settings, generator, path=sample.path)
     if augmentation.zoom != "none":
@@ -341,7 +341,14 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return (high - low) * torch.rand(1, generator=generator).item() + low
 
 
-def _angle_rad(settings: AugmentConfig, generator: torch.Generator) -> float:
+def _angle_rad(settings: VariationConfig, generator: torch.Generator) -> float:
     sign = 1 if _happens(0.5, generator) else -1
     angle_deg = _uniform(settings.min_rotate_deg, settings.max_rotate_deg, generator)
     return float(np.deg2rad(sign * angle_deg))
+
+
+def _zoom_weights(settings: VariationConfig) -> torch.Tensor:
+    """Of zooming in and out; what is not a random window is only zoomed out."""
+    if isinstance(settings, AugmentConfig):
+        return torch.tensor([settings.weight_zoom_in, settings.weight_zoom_out])
+    return torch.tensor([0.0, 1.0])

@@ -21,7 +21,7 @@ from fovea.events.sampling.random_access import RandomAccess, item_weights, requ
 from fovea.events.sampling.streaming import Stream
 from fovea.events.sampling.window import Sample, Source, Window, padded_sample
 from fovea.events.sensor import Sensor
-from fovea.events.settings.sampling import AugmentConfig, SamplingConfig
+from fovea.events.settings.sampling import SamplingConfig, VariationConfig
 
 ITEM_ORDER, ITEM, STREAM_ORDER, PASS = range(4)
 """What a generator is for."""
@@ -41,7 +41,7 @@ class Reading:
     """None is padding."""
     window: Window
     augmentation: Augmentation = NOTHING
-    settings: AugmentConfig | None = None
+    settings: VariationConfig | None = None
     generator: torch.Generator | None = None
     """For zooms inwards, which look at the boxes that were read."""
 
@@ -153,5 +153,5 @@ class StreamLanes:
 _Order = tuple[Int64[np.ndarray, " streams"], Int64[np.ndarray, " streams"]]
 
 
-def _drawn(settings: AugmentConfig, generator: torch.Generator, sensor: Sensor) -> Augmentation:
+def _drawn(settings: VariationConfig, generator: torch.Generator, sensor: Sensor) -> Augmentation:
     return drawn(settings, generator, height=sensor.network_height, width=sensor.network_width)

@@ -35,8 +35,8 @@ class BudgetConfig(Config):
     )
 
 
-class AugmentConfig(Config):
-    """How a random window is varied; one draw holds for all its steps."""
+class VariationConfig(Config):
+    """How what is read is varied; one draw holds for all steps."""
 
     prob_hflip: float = setting(0.5, "probability of left for right", ge=0, le=1)
     prob_tflip: float = setting(
@@ -45,24 +45,26 @@ class AugmentConfig(Config):
     prob_rotate: float = setting(0.0, "probability of a rotation", ge=0, le=1)
     min_rotate_deg: float = setting(2.0, "smallest angle, to either side", ge=0, le=90)
     max_rotate_deg: float = setting(6.0, "largest angle, to either side", ge=0, le=90)
+    prob_zoom: float = setting(0.5, "probability of a zoom", ge=0, le=1)
+    max_zoom_out: float = setting(1.2, "largest factor of zooming out", ge=1, le=8)
+
+
+class StreamAugmentConfig(VariationConfig):
+    """How a stream is varied until its recording ends; it is only ever zoomed out."""
+
+
+class AugmentConfig(VariationConfig):
+    """How a random window is varied."""
+
     prob_zoom: float = setting(0.8, "probability of a zoom", ge=0, le=1)
     weight_zoom_in: float = setting(8.0, "weight of zooming in, beside zooming out", ge=0)
     weight_zoom_out: float = setting(2.0, "weight of zooming out, beside zooming in", ge=0)
     max_zoom_in: float = setting(1.5, "largest factor of zooming in", ge=1, le=8)
-    max_zoom_out: float = setting(1.2, "largest factor of zooming out", ge=1, le=8)
     skip_last_box: bool = setting(
         True,
         "never zoom towards the last box of several, as the paper's code does; false chooses among"
         " all of them",
     )
-
-
-class StreamAugmentConfig(AugmentConfig):
-    """How a stream is varied; one draw holds until its recording ends."""
-
-    prob_zoom: float = setting(0.5, "probability of a zoom", ge=0, le=1)
-    weight_zoom_in: float = setting(0.0, "weight of zooming in, beside zooming out", ge=0)
-    weight_zoom_out: float = setting(1.0, "weight of zooming out, beside zooming in", ge=0)
 
 
 class SamplingConfig(Config):
