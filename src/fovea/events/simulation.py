@@ -35,11 +35,21 @@ def simulate(config: SimulateConfig, context: Context) -> dict[str, float]:
     counts = {"train": config.train, "val": config.val, "test": config.test}
     if not sum(counts.values()):
         raise ConfigError("train, val and test are all 0: there is nothing to make. Give test=1.")
+    _require_labels(config)
     names = [f"{split}/{split}_{n:04d}" for split in SPLITS for n in range(counts[split])]
     for name in context.each(names):
         split, _, recording = name.partition("/")
         studio.make(_split(split), recording)
     return studio.scores()
+
+
+def _require_labels(config: SimulateConfig) -> None:
+    first_s = LABEL_STEP_US.get(config.sensor, config.label_step_ms * 1000) * 1e-6
+    if first_s > config.seconds:
+        raise ConfigError(
+            f"recordings of seconds={config.seconds:g} end before their first labelled moment,"
+            f" which is at {first_s:g} s. Give longer ones, or label_step_ms=50."
+        )
 
 
 def _record(config: SimulateConfig, video: Path, context: Context) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import field_validator, model_validator
 
 from fovea.config import Config, Path, artifact, setting
 
@@ -65,6 +67,13 @@ class SceneConfig(Config):
         min_length=1,
     )  # fmt: skip
 
+    @field_validator("objects", "size", "speed")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("must be two numbers above 0, the lower one first")
+        return value
+
 
 class RenderConfig(Config):
     """How often brightness is computed; in between it is a straight line."""
@@ -72,8 +81,14 @@ class RenderConfig(Config):
     shift_px: float = setting(
         0.5, "farthest that anything moves from one moment to the next", gt=0, le=4
     )
-    least_hz: float = setting(100.0, "fewest moments a second", ge=1)
-    most_hz: float = setting(2000.0, "most moments a second", ge=20, le=100_000)
+    least_hz: float = setting(100.0, "fewest moments a second", ge=1, le=10_000)
+    most_hz: float = setting(2000.0, "most moments a second, no fewer than least_hz", ge=1, le=1e5)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.most_hz < self.least_hz:
+            raise ValueError(f"most_hz={self.most_hz:g} is below least_hz={self.least_hz:g}")
+        return self
 
 
 class SimulateConfig(Config):
