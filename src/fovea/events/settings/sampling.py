@@ -89,8 +89,8 @@ class SamplingConfig(Config):
     use_label_every: int = setting(
         1, "use pseudo labels at every n-th step only; ground truth is always used", ge=1
     )
-    random: AugmentConfig = AugmentConfig()
-    stream: StreamAugmentConfig = StreamAugmentConfig()
+    random: AugmentConfig = setting(AugmentConfig(), "how random windows are varied")
+    stream: StreamAugmentConfig = setting(StreamAugmentConfig(), "how streams are varied")
     threads: int = setting(
         2, "threads that read ahead; 0 reads when asked", ge=0, le=64, in_fingerprint=False
     )
