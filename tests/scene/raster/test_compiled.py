@@ -51,5 +51,5 @@ def test_another_source_never_meets_the_old_machine_code(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path))
     before, text = compiled._copy("harmonics", None)
     assert before.parent == tmp_path / "kernels"
-    monkeypatch.setattr(compiled, "_source", lambda name, channels: text + "# changed\n")
+    monkeypatch.setattr(compiled, "_source", lambda name, channels, package: text + "# changed\n")
     assert compiled._copy("harmonics", None)[0] != before

@@ -11,6 +11,7 @@ def two_modules(tmp_path, monkeypatch):
     """A cache of its own, in which only little has to be compiled."""
     monkeypatch.setattr(compiled, "SOURCES", ("harmonics", "blend"))
     monkeypatch.setattr(compiled, "CHANNEL_COUNTS", (1,))
+    monkeypatch.setattr(compiled, "OTHERS", ())
     return tmp_path
 
 
@@ -29,3 +30,8 @@ def test_warmup_answers_a_program_in_json(two_modules, capsys, monkeypatch):
     answer = json.loads(capsys.readouterr().out)
     assert answer["folder"] == str(compiled.cache_folder())
     assert answer["seconds"] >= 0
+
+
+def test_every_package_with_kernels_is_known():
+    assert compiled.sources(compiled.PACKAGE) == sorted(compiled.SOURCES)
+    assert {"histogram", "words"} <= set(compiled.sources("fovea.events"))

@@ -23,6 +23,8 @@ from types import ModuleType
 
 PACKAGE = "fovea.scene.raster"
 SOURCES = ("bin", "blend", "project", "harmonics")
+OTHERS = ("fovea.events",)
+"""Packages with kernels of their own, for `fovea warmup`."""
 CHANNEL_COUNTS = (1, 3, 4, 8, 12, 16)
 """What blending is compiled for.
 
@@ -73,6 +75,13 @@ def kernels(name: str, channels: int | None = None, *, package: str = PACKAGE) -
         return module
 
 
+def sources(package: str) -> list[str]:
+    """The modules of kernels that a package has."""
+    folder = files(package) / "kernels"
+    names = (file.name for file in folder.iterdir())
+    return sorted(name.removesuffix(".py") for name in names if re.fullmatch(r"[a-z]\w*\.py", name))
+
+
 def padded(channels: int) -> int:
     """The number of channels that the kernels draw when asked for so many."""
     most = CHANNEL_COUNTS[-1]
@@ -111,7 +120,7 @@ def title(name: str, channels: int | None) -> str:
     return name if channels is None else f"{name} with {channels} channels"
 
 
-def _copy(name: str, channels: int | None, package: str) -> tuple[Path, str]:
+def _copy(name: str, channels: int | None, package: str = PACKAGE) -> tuple[Path, str]:
     """Where a module's source is copied to, and its text."""
     text = _source(name, channels, package)
     stem = name if channels is None else f"{name}_{channels}"

@@ -1,4 +1,4 @@
-"""`fovea warmup`: compile the cpu twin ahead of time, so that the first picture does not wait."""
+"""`fovea warmup`: compile all kernels ahead of time, so that the first picture does not wait."""
 
 from __future__ import annotations
 
@@ -8,35 +8,43 @@ from typing import Any
 
 from fovea import console
 
+Kernels = tuple[str, int | None, str]
+"""Their module, for how many channels, and whose they are."""
+
 
 def main(arguments: list[str]) -> int:
     """Compile what is not compiled yet, and say where it lies and how long it took."""
     parser = argparse.ArgumentParser(
         prog="fovea warmup",
-        description="Compile the CPU rasteriser for this machine. Done once; later runs load it.",
+        description="Compile the CPU kernels for this machine. Done once; later runs load them.",
     )
     parser.parse_args(arguments)
     from fovea.scene.raster import compiled
 
-    modules: list[tuple[str, int | None]] = [
-        (name, None) for name in compiled.SOURCES if name != "blend"
+    modules: list[Kernels] = [
+        (name, None, compiled.PACKAGE) for name in compiled.SOURCES if name != "blend"
     ]
-    modules += [("blend", count) for count in compiled.CHANNEL_COUNTS]
-    missing = [module for module in modules if not compiled.is_compiled(*module)]
+    modules += [("blend", count, compiled.PACKAGE) for count in compiled.CHANNEL_COUNTS]
+    modules += [
+        (name, None, package) for package in compiled.OTHERS for name in compiled.sources(package)
+    ]
+    missing = [
+        module for module in modules if not compiled.is_compiled(*module[:2], package=module[2])
+    ]
     started = time.perf_counter()
-    for name, channels in _with_progress(modules):
-        compiled.kernels(name, channels)
+    for name, channels, package in _with_progress(modules):
+        compiled.kernels(name, channels, package=package)
     seconds = time.perf_counter() - started
     folder = compiled.cache_folder()
     done = f"compiled {len(missing)}, found {len(modules) - len(missing)} of {len(modules)}"
     console.answer(
-        f"Kernels of the CPU rasteriser: {done} in {seconds:.1f} s.\nThey lie in {folder}",
+        f"Kernels: {done} in {seconds:.1f} s.\nThey lie in {folder}",
         {"folder": str(folder), "compiled": len(missing), "seconds": round(seconds, 2)},
     )
     return 0
 
 
-def _with_progress(modules: list[tuple[str, int | None]]) -> Any:
+def _with_progress(modules: list[Kernels]) -> Any:
     """The modules one by one, with a bar on a terminal and lines elsewhere."""
     from fovea.scene.raster.compiled import title
 
@@ -44,15 +52,15 @@ def _with_progress(modules: list[tuple[str, int | None]]) -> Any:
         yield from modules
         return
     if not console.has_color():
-        for place, (name, channels) in enumerate(modules, start=1):
-            console.say(f"{place}/{len(modules)} {title(name, channels)}")
-            yield name, channels
+        for place, module in enumerate(modules, start=1):
+            console.say(f"{place}/{len(modules)} {title(*module[:2])}")
+            yield module
         return
     from rich.progress import Progress
 
     with Progress(transient=True) as progress:
         task = progress.add_task("", total=len(modules))
-        for name, channels in modules:
-            progress.update(task, description=title(name, channels))
-            yield name, channels
+        for module in modules:
+            progress.update(task, description=title(*module[:2]))
+            yield module
             progress.advance(task)
