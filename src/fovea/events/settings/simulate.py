@@ -117,9 +117,9 @@ class SimulateConfig(Config):
     min_visible: float = setting(
         0.35, "part of an object that must be seen for it to have a box", gt=0, le=1
     )
-    scene: SceneConfig = SceneConfig()
-    pixel: PixelConfig = PixelConfig()
-    render: RenderConfig = RenderConfig()
+    scene: SceneConfig = setting(SceneConfig(), "what goes on before the camera")
+    pixel: PixelConfig = setting(PixelConfig(), "what the pixels of the camera are like")
+    render: RenderConfig = setting(RenderConfig(), "how often brightness is computed")
     keep_raw: bool = setting(False, "keep the recordings themselves too, with *_bbox.npy beside")
     video: Path | None = artifact("file", "a video to see in place of made scenes", optional=True)
     boxes: Path | None = artifact(
