@@ -24,7 +24,9 @@ class LabelConfig(Config):
     sensor: str = setting(
         "auto", "auto as the data set says; gen1 or gen4 for the published ones", min_length=1
     )
-    budget: BudgetConfig = BudgetConfig()
+    budget: BudgetConfig = setting(
+        BudgetConfig(), "which ground truth is visible: the same as the teacher was trained on"
+    )
     tta: bool = setting(
         True, "look four times: as it is, mirrored, backwards, and both; false looks once"
     )
