@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -135,7 +135,7 @@ class _Loop:
         """Fresh weights, or those given, before the first step."""
         detector = _detector(config, sensor)
         if accelerator.num_processes > 1:
-            detector = nn.SyncBatchNorm.convert_sync_batchnorm(detector)
+            detector = cast(Detector, nn.SyncBatchNorm.convert_sync_batchnorm(detector))
         optimizer = torch.optim.AdamW(
             detector.parameters(), lr=config.schedule.rate, weight_decay=config.weight_decay
         )
@@ -234,7 +234,7 @@ def _accelerator(config: TrainConfig, context: Context) -> Accelerator:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     # Accelerate keeps its choices for the life of the process; a stage makes its own.
-    AcceleratorState._reset_state(reset_partial_state=True)
+    AcceleratorState._reset_state(reset_partial_state=True)  # pyright: ignore[reportPrivateUsage]
     return Accelerator(mixed_precision=PRECISIONS[precision], cpu=device.type == "cpu")
 
 
@@ -248,16 +248,11 @@ def _detector(config: TrainConfig, sensor: Sensor) -> Detector:
 
 
 def _recordings(data: EventSet, config: TrainConfig) -> tuple[list[Recording], list[Recording]]:
-    learnt_from = data.split("train")
-    if not learnt_from:
-        raise DataError(f"{data.root}/train holds no recording, and a detector learns from them.")
-    looked_at = evenly(data.split(config.validation.split), config.validation.ratio)
-    if not looked_at and config.validation.keep == "best":
-        raise DataError(
-            f"{data.root}/{config.validation.split} holds no recording to choose the best weights"
-            " on. Add some, or give validation.keep=last."
-        )
-    return learnt_from, looked_at
+    """Those to learn from, and those to choose weights on, if any are to be looked at."""
+    settings = config.validation
+    if settings.keep == "last" and not settings.every:
+        return data.split("train"), []
+    return data.split("train"), evenly(data.split(settings.split), settings.ratio)
 
 
 def _say_what_is_learnt(
@@ -316,10 +311,7 @@ def _finish(loop: _Loop, config: TrainConfig, context: Context) -> dict[str, flo
     if config.validation.keep == "best" and best is not None:
         kept, folder = best
         loop.detector.load_state_dict(load_state(folder)["detector"])
-    save_detector(
-        context.output("detector"),
-        loop.detector,
-        loop.sensor,
-        {"step": kept, "val_ap": loop.best if math.isfinite(loop.best) else -1.0},
-    )
-    return {"val/AP": loop.best, "step": float(kept)}
+    found = {"val/AP": loop.best} if math.isfinite(loop.best) else {}
+    about = {"step": kept, **found}
+    save_detector(context.output("detector"), loop.detector, loop.sensor, about)
+    return found | {"step": float(kept)}
