@@ -17,7 +17,7 @@ from fovea.events.dataset import EventSet, Recording
 from fovea.events.dataset.layout import Split
 from fovea.events.dataset.report import SplitCounts, report_document, report_page
 from fovea.events.dataset.validation import Findings, check_recording, recordings_of
-from fovea.events.draw import Style, draw_boxes, polarity_picture
+from fovea.events.draw import Style, draw_boxes, factor_for, polarity_picture
 from fovea.events.page import rgb
 from fovea.events.settings.check import CheckConfig
 from fovea.runs.durable import write_json, write_text
@@ -87,7 +87,7 @@ def _pictures(
 def _picture(recording: Recording, objframe: int) -> UInt8[np.ndarray, "h w 3"]:
     place = int(recording.objframe_to_histogram[objframe])
     labels = recording.labels_at(objframe)
-    style = Style.fitting(labels.height, labels.width)
+    style = Style(factor_for(labels.height, labels.width), thickness=2)
     picture = polarity_picture(recording.read(place, place + 1)[0], factor=style.factor)
     colours = [rgb(number) for number in labels.class_id.tolist()]
     draw_boxes(picture, labels.to_structured(), [[]] * len(labels), colours, style)
