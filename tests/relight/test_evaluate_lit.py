@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from fovea.errors import DataError
+from fovea.errors import DataError, StoppedError
 from fovea.relight.capture import read_capture
 from fovea.relight.evaluate import evaluate
 from fovea.relight.light import latlong
@@ -111,6 +111,7 @@ def write_truth(image: Path, buffer: Buffer) -> None:
 
 
 def judged(tmp_path: Path, scene, data: Path, **settings) -> tuple[dict[str, float], Context]:
+    tmp_path.mkdir(exist_ok=True)
     write_ply(tmp_path / "scene.ply", scene)
     config = EvaluateConfig(scene=tmp_path / "scene.ply", data=data, **settings)
     context = Context.local(EVALUATE, config, tmp_path / "work")
@@ -174,6 +175,26 @@ def test_the_report_needs_nothing_but_itself(truthful, materials, tmp_path):
         assert said in page
     with Image.open(context.output("sheet")) as sheet:
         assert sheet.width > 9 * 150
+
+
+@pytest.mark.parametrize("reached", [1, 2, 5])
+def test_one_stopped_goes_on_where_it_was_and_writes_the_same(
+    truthful, materials, tmp_path, reached
+):
+    whole, unbroken = judged(tmp_path / "whole", materials, truthful)
+    config, seen = unbroken.config, []
+    place = tmp_path / "broken"
+    context = Context.local(
+        EVALUATE, config, place, emit=seen.append, asked_to_stop=lambda: len(seen) >= reached
+    )
+    with pytest.raises(StoppedError):
+        evaluate(config, context)
+    done = {path: path.stat().st_mtime_ns for path in context.output("renders").iterdir()}
+    resumed = Context.local(EVALUATE, config, place)
+    assert evaluate(config, resumed) == whole
+    for path in (path for path in unbroken.out.rglob("*") if path.is_file()):
+        assert (resumed.out / path.relative_to(unbroken.out)).read_bytes() == path.read_bytes()
+    assert done == {path: path.stat().st_mtime_ns for path in done}, "a picture was made again"
 
 
 def test_a_light_wants_a_scene_with_materials(truthful, balls, tmp_path):

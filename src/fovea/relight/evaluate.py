@@ -3,6 +3,7 @@
 First each view as the cameras of the capture see it: radiance, normals, materials, and, with the
 fitted light, the shaded picture. Then, for a scene with materials, the same views under each light
 that the capture has photographs of. A light is unseen unless the scene was fitted under it.
+Every view, and every view under a light, is an item: what was scored once is not scored again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +23,7 @@ from fovea.metrics.albedo import CONVENTIONS, AlbedoConvention, AlbedoPairs, Sca
 from fovea.metrics.metric import MeanMetric
 from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
 from fovea.relight.capture import Capture, Photograph, View, load, read_capture
+from fovea.relight.findings import Findings
 from fovea.relight.relighting import (
     FittedLight,
     Studio,
@@ -59,12 +61,12 @@ OPAQUE, EMPTY = 0.996, 0.004
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     """Render every view of the split, score it, relight it, and write pictures of it."""
     judged = _opened(config, context)
+    findings = Findings(context)
     looks: dict[str, _Look] = {}
     pairs = AlbedoPairs()
-    relit = judged.relit
-    total = len(judged.views) + len(judged.lights) * len(relit)
+    total = len(judged.views) + len(judged.lights) * len(judged.relit)
     for number, view in enumerate(judged.views):
-        look = looks[view.name] = _look(judged, view, pairs)
+        look = looks[view.name] = _look(judged, view, findings, pairs)
         context.progress(number + 1, total, "views", psnr=look.scores["psnr"])
         if context.should_stop():
             context.stop()
@@ -79,11 +81,14 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     done = len(judged.views)
     for light, path in judged.lights.items():
         shading = judged.studio.under(judged.studio.environment(path)) if judged.studio else None
-        for number in relit:
+        for number in judged.relit:
             view = judged.views[number]
-            look = looks[view.name]
-            scores = _relit(judged, look, view, light, shading, found.ratio)
-            found.lights.setdefault(light, {})[view.name] = scores
+            relit = _Look(looks[view.name].camera, looks[view.name].is_shown)
+            if not relit.recall(findings, key := f"lights/{light}/{view.name}"):
+                _relight(judged, relit, view, light, shading, found.ratio)
+                relit.keep(findings, key)
+            looks[view.name].pictures |= relit.pictures
+            found.lights.setdefault(light, {})[view.name] = relit.scores
             done += 1
             context.progress(done, total, "views")
             if context.should_stop():
@@ -138,6 +143,21 @@ class _Look:
     is_shown: bool
     scores: dict[str, float] = field(default_factory=dict[str, float])
     pictures: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    albedo: UInt8[Tensor, "h w 3"] | None = None
+    """Base colours as a file holds them, linear; where there is truth."""
+
+    def keep(self, findings: Findings, key: str) -> None:
+        """Write it down, so that it need not be seen again."""
+        found = {"scores": self.scores, "pictures": self.pictures, "albedo": self.albedo}
+        findings.keep(key, found)
+
+    def recall(self, findings: Findings, key: str) -> bool:
+        """Whether it was written down before; then it is as it was."""
+        if (found := findings.of(key)) is None:
+            return False
+        self.scores, self.pictures = found["scores"], found["pictures"]
+        self.albedo = found["albedo"]
+        return True
 
 
 def _opened(config: EvaluateConfig, context: Context) -> _Judged:
@@ -203,16 +223,19 @@ def _lights(
 # A view as it was photographed
 
 
-def _look(judged: _Judged, view: View, pairs: AlbedoPairs) -> _Look:
+def _look(judged: _Judged, view: View, findings: Findings, pairs: AlbedoPairs) -> _Look:
     """Render a view as the capture's camera took it, and score all that is known of it."""
     photograph = load(view, judged.resolution)
     look = _Look(photograph.camera, view.name in judged.shown)
     truth = read_truth(view, photograph)
-    wanted = photograph.over(judged.behind)
-    _keep(judged, look, view, "", "photograph", wanted)
-    _score_radiance(judged, look, view, photograph, truth)
-    if judged.studio:
-        _score_materials(judged, look, view, truth, pairs)
+    if not look.recall(findings, key := f"views/{view.name}"):
+        _keep(judged, look, view, "", "photograph", photograph.over(judged.behind))
+        _score_radiance(judged, look, view, photograph, truth)
+        if judged.studio:
+            _score_materials(judged, look, view, truth)
+        look.keep(findings, key)
+    if look.albedo is not None and truth.albedo is not None:
+        pairs.add(look.albedo / 255, truth.albedo, truth.coverage)
     return look
 
 
@@ -269,9 +292,7 @@ def _eight_bit(picture: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
     return torch.from_numpy(to_uint8(picture)).to(picture) / 255
 
 
-def _score_materials(
-    judged: _Judged, look: _Look, view: View, truth: Truth, pairs: AlbedoPairs
-) -> None:
+def _score_materials(judged: _Judged, look: _Look, view: View, truth: Truth) -> None:
     assert judged.studio is not None, "only scenes with materials are looked at for them"
     buffer = judged.studio.buffer(look.camera)
     alpha = buffer.alpha.cpu()
@@ -283,7 +304,7 @@ def _score_materials(
         is_blended = judged.studio.config.mode == "reference"
         outside = albedo if is_blended else albedo * alpha[..., None]
         ours = torch.where(truth.coverage[..., None] > 0, albedo, outside)
-        pairs.add(_eight_bit(ours), truth.albedo, truth.coverage)
+        look.albedo = torch.from_numpy(to_uint8(ours))
         shown = linear_to_srgb(truth.albedo) * truth.coverage[..., None]
         _keep(judged, look, view, None, "true albedo", shown)
     for name, wanted in (("roughness", truth.roughness), ("metallic", truth.metallic)):
@@ -344,14 +365,14 @@ def _albedo_scores(
 
 
 @torch.no_grad()
-def _relit(
+def _relight(
     judged: _Judged,
     look: _Look,
     view: View,
     light: str,
     shading: Relighter | None,
     ratio: Sequence[float],
-) -> dict[str, float]:
+) -> None:
     """A view under another light, held against its photograph there."""
     assert judged.studio, "without materials there are no lights"
     assert shading, "each light has its shading"
@@ -361,4 +382,4 @@ def _relit(
     wanted = relit_photograph(view, light, look.camera, judged.behind)
     _keep(judged, look, view, f"_{light}", f"{light}", image)
     _keep(judged, look, view, None, f"true {light}", wanted)
-    return image_scores(judged.metrics, image, wanted)
+    look.scores.update(image_scores(judged.metrics, image, wanted))

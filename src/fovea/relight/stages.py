@@ -111,6 +111,7 @@ EVALUATE = Stage(
         "sheet": Output("file", "sheet.png", "photograph, rendering and error side by side"),
         "report": Output("file", "report.html", "tables of all scores, and strips of pictures"),
     },
+    resumable="items",
     metrics={
         "test/psnr": "max",
         "test/ssim": "max",
