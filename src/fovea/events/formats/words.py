@@ -136,9 +136,9 @@ def open_words(
         with path.open("rb") as file:
             file.seek(at)
             while data := file.read(BLOCK_BYTES):
-                yield decoder.feed(data)
                 at += len(data)
-                watch(min(at / total, 1.0))
+                watch(at / total)
+                yield decoder.feed(data)
         decoder.finish()
 
     decoder = decoder_for(header, size, name=str(path))
