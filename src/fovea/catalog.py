@@ -81,9 +81,17 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:EVALUATE",
         "a detector is held against the boxes of a data set: AP by Prophesee's protocol",
     ),
+    "events.detect": Entry(
+        "fovea.events.stages:DETECT",
+        "a recording, or a stream while it comes, gets boxes and a video that shows them",
+    ),
     "events.compare": Entry(
         "fovea.events.stages:COMPARE",
         "scores of several detectors side by side: a table, curves, and what was gained",
+    ),
+    "events.export": Entry(
+        "fovea.events.stages:EXPORT",
+        "a detector becomes an ONNX network with its memory as inputs and outputs",
     ),
     "events.preprocess": Entry(
         "fovea.events.stages:PREPROCESS",

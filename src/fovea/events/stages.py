@@ -10,7 +10,9 @@ from fovea.events.settings.audit import AuditConfig
 from fovea.events.settings.check import CheckConfig
 from fovea.events.settings.compare import CompareConfig
 from fovea.events.settings.convert import ConvertConfig
+from fovea.events.settings.detect import DetectConfig
 from fovea.events.settings.evaluate import EvaluateConfig
+from fovea.events.settings.export import ExportConfig
 from fovea.events.settings.label import LabelConfig
 from fovea.events.settings.preprocess import PreprocessConfig
 from fovea.events.settings.simulate import SimulateConfig
@@ -173,4 +175,39 @@ AUDIT = Stage(
     metrics={"precision": "max", "recall": "max", "kept": "max", "truth": "max"},
     positional=("labels", "data"),
     requires=("events",),
+)
+DETECT = Stage(
+    name="events.detect",
+    summary="a recording, or a stream while it comes, gets boxes and a video that shows them",
+    config=DetectConfig,
+    implementation="fovea.events.detect:detect",
+    outputs={
+        "video": Output("video", "detections.mp4", "events with boxes; video=true", optional=True),
+        "boxes": Output("boxes", "boxes.json", "the boxes of every window"),
+    },
+    metrics={
+        "windows": "max",
+        "boxes": "max",
+        "events": "max",
+        "latency/median_ms": "min",
+        "latency/p95_ms": "min",
+        "real_time": "max",
+    },
+    positional=("recording", "detector"),
+    requires=("events",),
+)
+EXPORT = Stage(
+    name="events.export",
+    summary="a detector becomes an ONNX network with its memory as inputs and outputs",
+    config=ExportConfig,
+    implementation="fovea.events.export:export",
+    outputs={"network": Output("onnx", "detector.onnx", "histograms and states in, boxes out")},
+    metrics={
+        "boxes_px_off": "min",
+        "probabilities_off": "min",
+        "states_off": "min",
+        "size_mb": "min",
+    },
+    positional=("detector",),
+    requires=("events", "onnx"),
 )

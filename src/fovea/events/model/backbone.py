@@ -116,9 +116,6 @@ class Backbone(nn.Module):
 
 def padded(x: Shaped[Tensor, "B C H W"], size: tuple[int, int]) -> Float[Tensor, "B C h w"]:
     """As floats, with zeros at the bottom and the right up to `size`."""
-    dtype = x.dtype if x.is_floating_point() else torch.float32
-    if x.shape[2:] == size:
-        return x.to(dtype)
-    whole = torch.zeros((*x.shape[:2], *size), dtype=dtype, device=x.device)
-    whole[..., : x.shape[2], : x.shape[3]] = x
-    return whole
+    if x.shape[2:] != size:
+        x = functional.pad(x, (0, size[1] - x.shape[3], 0, size[0] - x.shape[2]))
+    return x if x.is_floating_point() else x.float()
