@@ -112,8 +112,8 @@ class DatEncoder:
         too_late = is_first and events.t[0] >= WRAP_US
         if events.t[0] < 0 or too_late or gaps[worst] >= WRAP_US // 2:
             raise DataError(
-                f"DAT counts time up to {WRAP_US} µs and over again, and event {worst} of a block"
-                f" is at {events.t[worst]} µs, {gaps[worst]} µs after the one before. Give"
+                f"a .dat file counts time up to {WRAP_US} µs and then from 0 again, and an event is"
+                f" at {events.t[worst]} µs, {gaps[worst]} µs after the one before it. Give"
                 " from_zero=true to let the recording begin at 0, or write .h5."
             )
         self._last = int(events.t[-1])

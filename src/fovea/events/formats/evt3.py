@@ -59,9 +59,9 @@ class Evt3Encoder:
         walked = last - max(int(self._state[LAST]), 0)
         if first < 0 or walked > MOST_WALK_US:
             raise DataError(
-                f"EVT3 counts time in steps of seconds, and event 0 of a block is at {first} µs,"
-                f" {walked / 1e6:.0f} s from the time before it. Give from_zero=true to let the"
-                " recording begin at 0, or write .h5."
+                f"a .raw file counts time up from 0, and its next event is at {first} µs, where a"
+                f" block of events reaches {walked / 1e6:.0f} s beyond the one before. Give"
+                " from_zero=true to let the recording begin at 0, or write .h5."
             )
         words = np.empty(4 * len(events) + walked // WALK_US + 2, np.uint16)
         columns = (events.t, events.x, events.y, events.p)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fovea.errors import DataError
 from fovea.events.formats import dat
 from fovea.events.formats.dat import DatDecoder
-from fovea.events.formats.decoder import Decoder
+from fovea.events.formats.decoder import Decoder, torn
 from fovea.events.formats.evt2 import Evt2Decoder
 from fovea.events.formats.evt3 import Evt3Decoder
 from fovea.events.formats.evt21 import Evt21Decoder
@@ -147,8 +147,6 @@ def open_words(
 
 
 def _refuse_torn(decoder: Decoder, path: Path, total: int) -> None:
-    from fovea.events.formats.decoder import torn
-
     rest = (total - decoder.bytes_before) % decoder.word_bytes
     if rest:
         raise torn(str(path), decoder.format, decoder.word_bytes, rest, total - rest)
