@@ -8,7 +8,12 @@ import torch
 from torch import nn
 
 from fovea.errors import ArtifactError
-from fovea.relight.capture.gsir import read_checkpoint
+from fovea.relight.capture.gsir import read_checkpoint, read_scene
+from fovea.relight.film import film
+from fovea.relight.settings.film import FilmConfig
+from fovea.relight.stages import FILM
+from fovea.runs.stage import Context
+from fovea.scene.image import read_image
 from fovea.scene.ply import read_elements, read_ply, write_ply
 
 SHAPES = {
@@ -53,6 +58,30 @@ def test_a_checkpoint_becomes_a_scene_with_materials_and_light(tmp_path: Path) -
     assert checkpoint.iteration == 35_000
     torch.testing.assert_close(checkpoint.cubemap, raw["base"])
     assert checkpoint.irradiance.shape == (4, 4, 4, 9, 1)
+
+
+def test_a_film_is_made_of_a_checkpoint_as_of_a_scene(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "chkpnt35000.pth")
+    scene = read_checkpoint(tmp_path / "chkpnt35000.pth").gaussians
+    write_ply(tmp_path / "scene.ply", scene)
+    small = {"seconds": 0.1, "fps": 10, "width": 16, "height": 16, "stills": (0,)}
+    pictures = []
+    for name in ("chkpnt35000.pth", "scene.ply"):
+        config = FilmConfig(scene=tmp_path / name, **small)
+        context = Context.local(FILM, config, tmp_path / f"film of {name}")
+        film(config, context)
+        (still,) = context.output("stills").iterdir()
+        pictures.append(read_image(still))
+    assert np.abs(pictures[0] - pictures[1]).max() < 0.01
+    assert pictures[0].max() > 0.1
+
+
+def test_a_checkpoint_of_the_first_stage_has_no_materials_yet(tmp_path: Path) -> None:
+    path = tmp_path / "chkpnt30000.pth"
+    write_checkpoint(path)
+    document = torch.load(path, weights_only=False)
+    torch.save({name: document[name] for name in ("gaussians", "iteration")}, path)
+    assert set(read_scene(path).extras) == {"normal"}
 
 
 def test_written_as_ply_it_has_the_columns_of_gs_ir(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from fovea.errors import BackendError, DataError
 from fovea.relight.cameras import read_cameras
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.settings.bake import BakeConfig
 from fovea.relight.surface.fusion import box, fuse
 from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
@@ -36,7 +37,6 @@ from fovea.relight.volumes.visibility import (
 )
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8
 from fovea.training.device import torch_device
@@ -58,7 +58,7 @@ one that looks around."""
 def bake(config: BakeConfig, context: Context) -> dict[str, float]:
     """Make the surface, let every node beside it look around, and write what they see."""
     plan = Plan.of(config)
-    gaussians = read_gaussians(config.scene).to(torch_device(context.device)).detach()
+    gaussians = read_scene(config.scene).to(torch_device(context.device)).detach()
     scene = scene_box(gaussians)
     known = config.cameras
     views = read_cameras(known) if known else views_around(gaussians, VIEWS_AROUND)

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from fovea.errors import ConfigError
 from fovea.relight.capture import Photograph, load_all, read_capture, require_masks
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.deferred import Relighter
 from fovea.relight.gbuffer import gbuffer
 from fovea.relight.light import cubemap as cube
@@ -46,7 +47,6 @@ from fovea.relight.surface.rays import Tracer
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
 from fovea.scene.color import linear_to_srgb
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8
 from fovea.scene.ply import write_ply
@@ -88,7 +88,7 @@ def decompose(config: DecomposeConfig, context: Context) -> dict[str, float]:
         from fovea.relight.decompose_reference import decompose_reference
 
         return decompose_reference(config, context)
-    gaussians = read_gaussians(config.scene)
+    gaussians = read_scene(config.scene)
     photographs = _photographs(config, context)
     mesh = _surface(config)
     tracer = Tracer(mesh)

@@ -27,6 +27,7 @@ from fovea.relight.capture import (
     read_capture,
     refuse_another_capture,
 )
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.frozen import FrozenViews
 from fovea.relight.light import latlong
 from fovea.relight.lighting import Lighting
@@ -39,7 +40,6 @@ from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
 from fovea.scene.color import linear_to_srgb
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8
 from fovea.scene.ply import write_ply
@@ -196,7 +196,7 @@ def _resumed(capture: Capture, context: Context, device: torch.device) -> Loop |
 
 def _scene(path: Path) -> Gaussians:
     """The scene, constant, with its normals and without any materials."""
-    gaussians = read_gaussians(path).detach()
+    gaussians = read_scene(path).detach()
     normals = gaussians.extras.get("normal")
     if normals is None or normals.shape[1] != 3:
         raise DataError(

@@ -23,6 +23,7 @@ from fovea.metrics.albedo import CONVENTIONS, AlbedoConvention, AlbedoPairs, Sca
 from fovea.metrics.metric import MeanMetric
 from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
 from fovea.relight.capture import Capture, Photograph, View, load, read_capture
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.findings import Findings
 from fovea.relight.relighting import (
     FittedLight,
@@ -41,7 +42,6 @@ from fovea.relight.truth import Truth, read_truth, relit_lights, relit_photograp
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8, write_image
 from fovea.scene.rasterize import rasterize
@@ -162,7 +162,7 @@ class _Look:
 
 def _opened(config: EvaluateConfig, context: Context) -> _Judged:
     """Read the scene and the capture, and refuse what does not fit together."""
-    gaussians = read_gaussians(config.scene).to(torch_device(context.device))
+    gaussians = read_scene(config.scene).to(torch_device(context.device))
     capture = read_capture(config.data, images=config.images, hold_out=config.hold_out)
     views = capture.split(config.split)
     if not views:

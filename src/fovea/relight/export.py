@@ -21,6 +21,7 @@ from fovea.relight.asset.gltf import write_glb
 from fovea.relight.asset.textures import bake_textures
 from fovea.relight.bake import views_around
 from fovea.relight.cameras import read_cameras
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment, Up
 from fovea.relight.relighting import evenly, require_materials, require_seen, up_of
@@ -31,7 +32,6 @@ from fovea.relight.surface.rays import Tracer
 from fovea.relight.surface.transfer import ambient, transfer
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import write_ply
 from fovea.scene.radiance import write_radiance
@@ -116,7 +116,7 @@ def light_beside(environment: Environment) -> torch.Tensor:
 
 
 def _read(config: ExportConfig) -> tuple[Gaussians, Mesh, list[Camera]]:
-    gaussians = read_gaussians(config.scene).detach()
+    gaussians = read_scene(config.scene).detach()
     require_materials(gaussians, config.scene, "relight.export")
     mesh = read_mesh(config.surface)
     require_near(gaussians, mesh, scene=config.scene, surface=config.surface)

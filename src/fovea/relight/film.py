@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.relight.cameras import film_path, read_cameras
+from fovea.relight.capture.gsir import read_scene
 from fovea.relight.pointlight_film import PointFilm
 from fovea.relight.relighting import (
     FittedLight,
@@ -34,7 +35,6 @@ from fovea.relight.scores import backdrop, render
 from fovea.relight.settings.film import FilmConfig
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
-from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8, write_image
 from fovea.scene.video import write_video
@@ -51,7 +51,7 @@ Picture = Float[Tensor, "h w 3"]
 
 def film(config: FilmConfig, context: Context) -> dict[str, float]:
     """Film the scene from a closed path."""
-    gaussians = read_gaussians(config.scene).to(torch_device(context.device))
+    gaussians = read_scene(config.scene).to(torch_device(context.device))
     if len(gaussians) == 0:
         raise DataError(f"{config.scene} holds no Gaussian; there is nothing to film.")
     views = read_cameras(config.cameras) if config.cameras else _around(gaussians)

@@ -69,7 +69,7 @@ for _kind in (
         (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"),
         is_folder=True,
     ),
-    Kind("gaussians", "a Gaussian scene", (".ply", ".spz")),
+    Kind("gaussians", "a Gaussian scene", (".ply", ".spz", ".pth")),
     Kind("cameras", "camera positions and a path", (".json",)),
     Kind("scores", "scores", (".json",)),
     Kind("mesh", "a triangle mesh", (".ply", ".glb", ".gltf", ".obj")),

@@ -7,7 +7,7 @@ stand in it as logits, its light as a cubemap in world axes, faces +x -x +y -y +
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import ArtifactError
+from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import unit_quats
 
@@ -51,6 +52,23 @@ class Checkpoint:
     irradiance: Float[Tensor, "n n n k 1"] | None
     """Coefficients of the irradiance volume in its box `aabb`."""
     aabb: Float[Tensor, " 6"] | None
+
+
+def read_scene(path: Path) -> Gaussians:
+    """Read a scene: a file of Gaussians, or a checkpoint, `.pth`.
+
+    A checkpoint of the first stage comes without the materials that it was only begun with.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or of another format.
+    """
+    if path.suffix.lower() != ".pth":
+        return read_gaussians(path)
+    checkpoint = read_checkpoint(path)
+    if checkpoint.cubemap is not None:
+        return checkpoint.gaussians
+    normal = checkpoint.gaussians.extras["normal"]
+    return replace(checkpoint.gaussians, extras={"normal": normal})
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
