@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -63,27 +64,52 @@ def scaled(boxes: Boxes, factor: float, *, left: float = 0.0, top: float = 0.0) 
     return other
 
 
-def write_detections(path: Path, moments: Iterable[Moment], about: Mapping[str, Any]) -> int:
-    """Write moments as one JSON document, a line each, and none held but the one being written.
+class MomentWriter:
+    """One JSON document, a line for each moment, written as moments come.
+
+    with MomentWriter(path, {"classes": [...]}) as writer:
+        writer.add(moment)
 
     Args:
         path: a `.json` file.
-        moments: in the order in which they are to stand.
         about: what else the document says: classes, size, and so on.
-
-    Returns:
-        How many boxes there are.
     """
-    head = json.dumps({**about, "columns": list(COLUMNS)}, indent=1)
-    total = 0
-    with path.open("w", encoding="utf-8") as file:
-        file.write(head.removesuffix("\n}") + ',\n "moments": [')
-        for number, moment in enumerate(moments):
-            file.write(",\n" if number else "\n")
-            file.write("  " + json.dumps(_plain(moment)))
-            total += len(moment.boxes)
-        file.write("\n ]\n}\n")
-    return total
+
+    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
+        self.boxes = 0
+        self._is_empty = True
+        self._file = path.open("w", encoding="utf-8")
+        head = json.dumps({**about, "columns": list(COLUMNS)}, indent=1)
+        self._file.write(head.removesuffix("\n}") + ',\n "moments": [')
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, moment: Moment) -> None:
+        """Write the next one; it can be read from the file at once."""
+        self._file.write("\n  " if self._is_empty else ",\n  ")
+        self._file.write(json.dumps(_plain(moment)))
+        self._file.flush()
+        self._is_empty = False
+        self.boxes += len(moment.boxes)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._file.write("\n ]\n}\n")
+        self._file.close()
+
+
+def write_detections(path: Path, moments: Iterable[Moment], about: Mapping[str, Any]) -> int:
+    """Write moments as one document; returns how many boxes there are."""
+    with MomentWriter(path, about) as writer:
+        for moment in moments:
+            writer.add(moment)
+    return writer.boxes
 
 
 def _plain(moment: Moment) -> dict[str, Any]:

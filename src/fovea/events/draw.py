@@ -54,6 +54,11 @@ def factor_for(height: int, width: int) -> int:
     return min(max(1, -(-SHORT_SIDE_PX // min(height, width))), MOST_FACTOR)
 
 
+def class_color(class_id: int) -> Color:
+    """The colour of a class."""
+    return CLASS_COLORS[class_id % len(CLASS_COLORS)]
+
+
 # Events
 
 
