@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fovea.errors import DataError
+from fovea.events.colors import rgb
 from fovea.events.dataset import EventSet, Recording
 from fovea.events.dataset.layout import Split
 from fovea.events.dataset.report import SplitCounts, report_document, report_page
 from fovea.events.dataset.validation import Findings, check_recording, recordings_of
 from fovea.events.draw import Style, draw_boxes, factor_for, polarity_picture
-from fovea.events.page import rgb
 from fovea.events.settings.check import CheckConfig
 from fovea.runs.durable import write_json, write_text
 from fovea.runs.stage import Context

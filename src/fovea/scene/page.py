@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,14 @@ def table(
         mark = ' class="marked"' if label == marked else ""
         body += f"<tr{mark}><td>{escape(label)}</td>{cells}</tr>"
     return f'<div class="wide"><table><tr><th>{escape(corner)}</th>{heads}</tr>{body}</table></div>'
+
+
+def listing(heads: Sequence[str], rows: Iterable[Sequence[str]], *, is_text: bool = False) -> str:
+    """A table whose cells are markup; of sentences rather than numbers when `is_text`."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    kind = ' class="said"' if is_text else ""
+    return f'<div class="wide"><table{kind}><tr>{top}</tr>{body}</table></div>'
 
 
 def folded(body: str, summary: str = "show") -> str:

@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from fovea.events.colors import color, legend
 from fovea.events.dataset.layout import Split
 from fovea.events.dataset.reader import EventSet, Recording
 from fovea.events.dataset.validation import Findings, Problem
 from fovea.events.labels import IGNORE
-from fovea.events.page import colour, legend, page, section, strip, table, tiles
 from fovea.events.sensor import Sensor
+from fovea.scene import page
 
 MOST_POINTS = 2_000
 """Boxes in the plot of their sizes."""
 BAR_PX = 220
+PICTURE_PX = 480
 Pictures = Sequence[tuple[str, UInt8[np.ndarray, "h w 3"]]]
 Counts = Mapping[Split, "SplitCounts"]
 
@@ -93,19 +95,22 @@ def report_page(
     )
     ordered = sorted(problems, key=lambda problem: problem.level)
     body = [
-        tiles(_headline(counts, errors, len(problems) - errors)),
-        section("What is wrong", "", _problem_table(ordered)),
-        section("Splits", "", _split_table(sensor, counts)),
-        section(
+        page.tiles(_headline(counts, errors, len(problems) - errors)),
+        page.section("What is wrong", _problem_table(ordered)),
+        page.section("Splits", _split_table(sensor, counts)),
+        page.section(
             "Box sizes",
-            "width and height in px of the sensor, on logarithmic axes; a dot a box",
             _size_plot(sensor, counts),
+            "width and height in px of the sensor, on logarithmic axes; a dot a box",
         ),
     ]
     if pictures:
-        inner = legend(sensor.classes) + strip(pictures)
-        body.append(section("Moments", "white brighter, black darker, in 50 ms", inner))
-    return page(f"{found.root.name}: {verdict}", note, body)
+        figures = [
+            page.figure(picture, caption, width_px=PICTURE_PX) for caption, picture in pictures
+        ]
+        inner = legend(sensor.classes) + page.strip(figures)
+        body.append(page.section("Moments", inner, "white brighter, black darker, in 50 ms"))
+    return page.page(f"{found.root.name}: {verdict}", *body, lead=note)
 
 
 def _name(sensor: Sensor, class_id: int) -> str:
@@ -130,7 +135,7 @@ def _problem_table(problems: Sequence[Problem]) -> str:
         (f'<span class="{one.level}">{one.level}</span>', escape(one.file), escape(one.message))
         for one in problems
     ]
-    return table(("", "where", "what"), rows, is_text=True)
+    return page.listing(("", "where", "what"), rows, is_text=True)
 
 
 def _split_table(sensor: Sensor, counts: Counts) -> str:
@@ -146,11 +151,11 @@ def _split_table(sensor: Sensor, counts: Counts) -> str:
             total = one.by_class[number]
             width = round(BAR_PX * total / most)
             cells.append(
-                f'<span class="bar" style="width:{width}px;background:{colour(number)}"></span>'
+                f'<span class="bar" style="width:{width}px;background:{color(number)}"></span>'
                 f" {total:,}"
             )
         rows.append(cells)
-    return table([*columns, *(_name(sensor, number) for number in ids)], rows)
+    return page.listing([*columns, *(_name(sensor, number) for number in ids)], rows)
 
 
 def _size_plot(sensor: Sensor, counts: Counts) -> str:
@@ -180,11 +185,11 @@ def _size_plot(sensor: Sensor, counts: Counts) -> str:
         )
     dots = "".join(
         f'<circle cx="{place(w):.1f}" cy="{side - place(h):.1f}" r="1.8"'
-        f' fill="{colour(int(number))}" fill-opacity="0.45"/>'
+        f' fill="{color(int(number))}" fill-opacity="0.45"/>'
         for number, w, h in boxes.tolist()
     )
     names = "".join(
-        f'<text x="{side - edge + 12}" y="{edge + 16 * row + 8}" style="fill:{colour(row)}">'
+        f'<text x="{side - edge + 12}" y="{edge + 16 * row + 8}" style="fill:{color(row)}">'
         f"{escape(name)}</text>"
         for row, name in enumerate(sensor.classes)
     )
