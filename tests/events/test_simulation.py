@@ -117,6 +117,11 @@ def test_ranges_rise(objects: tuple[int, int]) -> None:
         SimulateConfig(scene={"objects": objects})
 
 
+def test_photographs_that_are_not_there_are_refused_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="lenna is not one of astronaut, brick"):
+        SimulateConfig(scene={"photographs": ["brick", "lenna"]})
+
+
 def test_a_folder_of_another_sensor_is_not_mixed_with(tiny: Context, tmp_path: Path) -> None:
     (tmp_path / "tmp" / "out" / "dataset").mkdir(parents=True)
     noted = json.loads((tiny.out / "dataset" / "sensor.json").read_text())

@@ -9,10 +9,11 @@ from pydantic import field_validator, model_validator
 from fovea.config import Config, Path, artifact, setting
 
 Figure = Literal["car", "pedestrian", "two-wheeler"]
-Photograph = Literal[
-    "astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass", "gravel",
-    "hubble_deep_field", "immunohistochemistry", "moon", "retina", "rocket",
-]  # fmt: skip
+PHOTOGRAPHS = (
+    "astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel",
+    "immunohistochemistry", "moon", "retina", "rocket",
+)  # fmt: skip
+"""Those that come with scikit-image, in the public domain or CC0."""
 
 
 class PixelConfig(Config):
@@ -58,14 +59,16 @@ class SceneConfig(Config):
     )
     shake: float = setting(0.003, "shaking of the camera, in sensor widths", ge=0, le=0.1)
     zoom: float = setting(0.03, "how far the background comes and goes, as a part", ge=0, le=0.5)
-    photographs: tuple[Photograph, ...] = setting(
-        (
-            "astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel",
-            "immunohistochemistry", "moon", "retina", "rocket",
-        ),
-        "photographs of scikit-image that stand behind the objects and on them",
-        min_length=1,
-    )  # fmt: skip
+    photographs: tuple[str, ...] = setting(
+        (), "photographs of scikit-image behind the objects and on them; none stands for all"
+    )
+
+    @field_validator("photographs")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(value) - set(PHOTOGRAPHS)):
+            raise ValueError(f"{unknown[0]} is not one of {', '.join(PHOTOGRAPHS)}")
+        return value
 
     @field_validator("objects", "size", "speed")
     @classmethod

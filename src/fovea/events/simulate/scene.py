@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fovea.events.boxes import BOX_DTYPE, Boxes
-from fovea.events.settings.simulate import RenderConfig, SceneConfig
+from fovea.events.settings.simulate import PHOTOGRAPHS, RenderConfig, SceneConfig
 from fovea.events.simulate.actor import Actor, Place, Region
 from fovea.events.simulate.figures import DRAWINGS, draw_figure
 from fovea.events.simulate.motion import Course, Sway, wandering
@@ -150,7 +150,7 @@ def make_scene(
         seconds: for which figures come and go.
         rng: draws it.
     """
-    album = Album(config.photographs)
+    album = Album(config.photographs or PHOTOGRAPHS)
     light = album.backdrop(rng, height=height, width=width, margin=0.3)
     drift = config.pan * width
     courses = [
