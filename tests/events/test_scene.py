@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fovea.events.settings.simulate import (
+    PHOTOGRAPHS,
     Figure,
-    Photograph,
     PixelConfig,
     RenderConfig,
     SceneConfig,
