@@ -1,15 +1,19 @@
 """Small data sets of the reference, and recordings made in memory."""
 
 import dataclasses
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fovea.events.boxes import BOX_DTYPE
 from fovea.events.dataset import EventSet
 from fovea.events.labels import Labels
+from fovea.events.model.architecture import Architecture
+from fovea.events.model.detector import Detector
 from fovea.events.sensor import GEN1, GEN4, Sensor
 
 MICRO = {
@@ -71,5 +75,29 @@ def made_recording():
 
     def make(name, n_histograms, labelled, *, sensor=MICRO["micro_gen1"], is_pseudo=False):
         return MadeRecording(name, n_histograms, np.asarray(labelled, np.int64), sensor, is_pseudo)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fill(goldens: Path):
+    """The goldens' own maker of weights and inputs."""
+    path = goldens / "events" / "fill.py"
+    spec = importlib.util.spec_from_file_location("fill", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def filled(fill):
+    """Makes a detector of an architecture with the weights of the goldens."""
+
+    def make(architecture: Architecture) -> Detector:
+        detector = Detector(architecture)
+        shapes = {name: each.shape for name, each in detector.state_dict().items()}
+        state = fill.fill_state(shapes, seed=0)
+        detector.load_state_dict({n: torch.from_numpy(np.asarray(v)) for n, v in state.items()})
+        return detector.eval()
 
     return make

@@ -25,6 +25,10 @@ class Skipped:
         """Takes any arguments."""
         return super().__new__(cls)
 
+    def __call__(self, *_: Any, **__: Any) -> Skipped:
+        """Does nothing, as what it stands for might not."""
+        return self
+
     def __setstate__(self, state: Any) -> None:
         """Takes the state and forgets it."""
 

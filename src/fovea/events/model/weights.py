@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,15 +145,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"a detector is a file, and {path} is none. Give its path.")
     try:
-        if path.suffix == ".safetensors":
-            return {"state_dict": load_file(path)}
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            # Lightning keeps settings as objects of classes we neither have nor want to run.
-            content = torch.load(
-                path, map_location="cpu", weights_only=False, pickle_module=skipping
-            )
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it ends too soon"
         raise ArtifactError(
@@ -165,6 +158,17 @@ def _read(path: Path) -> dict[str, Any]:
             f" {type(content).__name__}. Give a checkpoint, or a state dict."
         )
     return {str(name): each for name, each in content.items()}
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # A pickle that torch did not write; what matters is what it holds.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # Lightning keeps settings as objects of classes we neither have nor want to run.
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=skipping)
 
 
 def _weights_in(content: dict[str, Any], path: Path) -> Weights:
