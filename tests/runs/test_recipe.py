@@ -225,6 +225,23 @@ def test_a_wrong_group_is_refused_with_a_sentence(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(("written", "jobs"), [("3", 3), ("cores", 0)])
+def test_a_recipe_says_how_many_stages_work_at_once(
+    tmp_path: Path, written: str, jobs: int
+) -> None:
+    recipe = load(write(tmp_path, f"  a: {{{COUNT}}}\n", f"jobs: {written}\n"))
+    assert recipe.jobs == jobs
+    again = tmp_path / "again.yaml"
+    again.write_text(recipe.to_yaml())
+    assert load(again).jobs == jobs
+
+
+@pytest.mark.parametrize("written", ["0", "many", "1.5"])
+def test_a_wrong_number_of_jobs_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(RecipeError, match=r"toys.yaml:1: jobs is .*; give how many stages"):
+        load(write(tmp_path, f"  a: {{{COUNT}}}\n", f"jobs: {written}\n"))
+
+
 def test_what_is_written_of_a_recipe_with_groups_loads_as_the_same(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, GROUP, HEAD))
     again = tmp_path / "again.yaml"

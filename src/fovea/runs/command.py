@@ -27,7 +27,7 @@ def run_options() -> argparse.ArgumentParser:
     group.add_argument("--root", type=Path, default=ROOT, help="folder of all runs (%(default)s)")
     group.add_argument("--new", action="store_true", help="start anew instead of going on")
     group.add_argument("--no-reuse", action="store_true", help="take nothing from other runs")
-    group.add_argument("--jobs", type=int, default=1, metavar="N", help="stages at work at once")
+    group.add_argument("--jobs", type=int, metavar="N", help="stages at work at once (1)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--track", default="", metavar="NAMES", help="tensorboard,wandb,mlflow")
     group.add_argument("--log-format", choices=("auto", "lines", "json"), default="auto")

@@ -25,6 +25,11 @@ SLOTS = "FOVEA_SLOTS"
 """The environment variable naming the folder of GPU locks; its default is for all users."""
 
 
+def cores() -> int:
+    """How many processor cores may be used."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Gpu:
     """One NVIDIA GPU."""

@@ -63,7 +63,7 @@ def _python() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     named = os.environ.get("OMP_NUM_THREADS")
     limit = f", OMP_NUM_THREADS={named}" if named else ""
-    yield Finding("cores", True, f"{_cores()} of {os.cpu_count()} may be used{limit}")
+    yield Finding("cores", True, f"{device.cores()} of {os.cpu_count()} may be used{limit}")
     memory = psutil.virtual_memory()
     is_well = memory.available / 1e9 >= NEEDED_MEMORY_GB
     said = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
@@ -71,10 +71,6 @@ def _machine() -> Iterator[Finding]:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     said = f"{free:.1f} GB free at {Path.cwd()}"
     yield Finding("disk", free >= NEEDED_DISK_GB, said, "make room; 'fovea runs gc' helps")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _torch() -> Iterator[Finding]:

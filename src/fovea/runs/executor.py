@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from fovea.runs.child import PARENT, STOP_FILE
-from fovea.runs.device import Placement
+from fovea.runs.device import Placement, cores
 from fovea.runs.durable import saying_when_full
 from fovea.runs.lock import TOKEN, end_by_token
 from fovea.runs.plan import PlannedStage
@@ -60,8 +60,8 @@ class ChildStage:
         # OpenMP's threads spin while they wait: on a busy machine a fit took ten times as long.
         added |= {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
         if share > 1:
-            cores = str(max(1, _cores() // share))
-            added |= {name: cores for name in THREADS if name not in os.environ}
+            threads = str(max(1, cores() // share))
+            added |= {name: threads for name in THREADS if name not in os.environ}
         return os.environ | self.placement.environment | added
 
     def ended(self) -> bool:
@@ -135,10 +135,6 @@ def tail(console: Path, lines: int = TAIL_LINES) -> str:
     with console.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _oom_kills() -> int:

@@ -43,7 +43,7 @@ from fovea.runs.stage import Stage
 from fovea.runs.steps import Join, Step, declaration, find_stage, with_whole_paths
 
 __all__ = ["Join", "Recipe", "Step", "declaration", "find_stage", "load", "stages_of"]
-RECIPE_KEYS = ("name", "summary", "vars", "stages")
+RECIPE_KEYS = ("name", "summary", "vars", "jobs", "stages")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Recipe:
     steps: tuple[Step, ...]
     given: str = ""
     """The file as its author wrote it."""
+    jobs: int = 1
+    """How many of its stages may work at once where nobody says otherwise; 0 is one a core."""
 
     @classmethod
     def single(
@@ -101,7 +103,8 @@ class Recipe:
             }
             for step in self.steps
         }
-        return dialect.dump({"name": self.name, "stages": stages})
+        jobs = {"jobs": self.jobs or "cores"} if self.jobs != 1 else {}
+        return dialect.dump({"name": self.name, **jobs, "stages": stages})
 
 
 def load(
@@ -136,7 +139,20 @@ def load(
     for cell in cells(document, variables):
         joiner.add(cell)
     name = str(document.data.get("name") or path.stem)
-    return Recipe(name, tuple(joiner.steps.values()), path.read_text(encoding="utf-8"))
+    given = path.read_text(encoding="utf-8")
+    return Recipe(name, tuple(joiner.steps.values()), given, _jobs(document))
+
+
+def _jobs(document: Document) -> int:
+    jobs = document.data.get("jobs", 1)
+    if jobs == "cores":
+        return 0
+    if not isinstance(jobs, int) or jobs < 1:
+        raise RecipeError(
+            f"{document.where(('jobs',))}: jobs is {jobs!r}; give how many stages may work at once,"
+            " or `cores`, one for each."
+        )
+    return jobs
 
 
 def stages_of(path: Path) -> dict[str, Stage]:

@@ -186,7 +186,7 @@ def execute(
     folder: Path | None = None,
     new: bool = False,
     reuse: bool = True,
-    jobs: int = 1,
+    jobs: int | None = None,
     device: str = "auto",
     isolation: Literal["process", "inline"] = "process",
     track: Sequence[str] = (),
@@ -201,7 +201,7 @@ def execute(
         folder: the run's own folder, when it is to be a certain one.
         new: start a run of its own in `root`, whatever is there.
         reuse: whether finished stages of other runs may be taken over.
-        jobs: how many stages may work at once.
+        jobs: how many stages may work at once; by itself what the recipe says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         isolation: `process` gives each stage a child process; `inline` works here.
         track: trackers besides metrics.jsonl: `tensorboard`, `wandb`, `mlflow`.
@@ -216,6 +216,7 @@ def execute(
         RecipeError: the folder holds a run of another recipe.
     """
     from fovea.runs import tracking
+    from fovea.runs.device import cores
     from fovea.runs.schedule import Orders, Schedule
 
     tracking.check(track)
@@ -235,7 +236,8 @@ def execute(
             if tracks:
                 tracks.put(event)
 
-        orders = Orders(jobs, device, isolation == "inline", see, asked_to_stop)
+        many = (recipe.jobs or cores()) if jobs is None else jobs
+        orders = Orders(many, device, isolation == "inline", see, asked_to_stop)
 
         def save(state: str, records: Mapping[str, StageRecord], number: int | None) -> None:
             listed = [_listed(folder, stage, records[stage.step.key]) for stage in planned]
