@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from fovea.scene.image import to_uint8
@@ -114,7 +115,8 @@ def figure(picture: Any, caption: str, *, width_px: int = PICTURE_PX) -> str:
 
 def data_url(picture: Any, *, width_px: int = PICTURE_PX) -> str:
     """A picture as an address that holds it."""
-    image = Image.fromarray(to_uint8(picture))
+    is_stepped = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
+    image = Image.fromarray(picture if is_stepped else to_uint8(picture))
     if image.width > width_px:
         height = max(1, round(image.height * width_px / image.width))
         image = image.resize((width_px, height), Image.Resampling.LANCZOS)

@@ -61,13 +61,13 @@ def _of_the_filter(found: Judgement) -> Iterator[str]:
     removed = found.boxes.where(found.boxes.fate == REMOVED)
     if len(removed) < FEW:
         return
-    if removed.precision > 0.5:
+    shares = (
+        f"{removed.precision:.2f} of these were right, and {found.kept.precision:.2f} of those kept"
+    )
+    if removed.precision >= found.kept.precision:
         yield (
-            f"The filter takes away {len(removed)} boxes, and {removed.precision:.2f} of them were"
-            " right. Lower min_track_len."
+            f"The filter takes away {len(removed)} boxes that were no worse than the others:"
+            f" {shares}. Lower min_track_len."
         )
     else:
-        yield (
-            f"The filter earns its place: of {len(removed)} boxes that it takes away only"
-            f" {removed.precision:.2f} were right."
-        )
+        yield f"The filter earns its place: it takes away {len(removed)} boxes; {shares}."

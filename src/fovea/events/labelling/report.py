@@ -39,6 +39,8 @@ REASONS = {
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Lower ends of the lengths of tracks that are told together."""
 STEPS = 41
+WIDE = "grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr))"
+"""Of pictures with words on them."""
 
 
 def tables(found: Judgement, published: Mapping[str, float], classes: Sequence[str]) -> Any:
@@ -163,7 +165,7 @@ def report(
         parts.append(
             page.section(
                 "Pictures",
-                page.strip(shown),
+                f'<div class="strip" style="{WIDE}">{"".join(shown)}</div>',
                 "Truth black, right boxes green, wrong ones red; grey is removed or filled in.",
             )
         )
