@@ -85,6 +85,10 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:DETECT",
         "a recording, or a stream while it comes, gets boxes and a video that shows them",
     ),
+    "events.film": Entry(
+        "fovea.events.stages:FILM",
+        "recordings of a data set as videos, with true boxes and those that are found",
+    ),
     "events.compare": Entry(
         "fovea.events.stages:COMPARE",
         "scores of several detectors side by side: a table, curves, and what was gained",

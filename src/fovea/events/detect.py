@@ -227,6 +227,8 @@ class _Film:
     style: draw.Style
     classes: tuple[str, ...]
     labels: draw.Wording
+    decimals: int
+    """Of the seconds on the clock; more in slow motion."""
     heading: str
 
     @classmethod
@@ -249,6 +251,7 @@ class _Film:
             style,
             sensor.classes,
             look.labels,
+            max(2, 2 - math.floor(math.log10(speed))),
             "" if math.isclose(speed, 1) else f"  x{speed:.3g}",
         )
 
@@ -258,7 +261,7 @@ class _Film:
         colors = [draw.class_color(int(kind)) for kind in boxes["class_id"]]
         lines = draw.label_lines(boxes, self.classes, wording=self.labels)
         draw.draw_boxes(picture, boxes, lines, colors, self.style)
-        words = draw.clock(window.end_us, number) + self.heading
+        words = draw.clock(window.end_us, number, decimals=self.decimals) + self.heading
         draw.draw_text(picture, words, self.style)
         return picture
 

@@ -44,6 +44,7 @@ SHORT_SIDE_PX = 360
 MOST_FACTOR = 12
 PUBLISHED_FACTOR = 2
 PUBLISHED_STEP_S = 0.05
+DIVIDER, DIVIDER_PX = 160, 4
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LINE_PX = 20
 """Height of a line of text at scale 0.5."""
@@ -137,7 +138,7 @@ class Style:
         factor = factor_for(height, width) if factor is None else factor
         short = min(height, width) * factor
         scale = min(max(short / 1200, 0.38), 0.9)
-        return cls(factor, thickness=max(1, round(short / 300)), font_scale=scale)
+        return cls(factor, thickness=max(1, round(short / 240)), font_scale=scale)
 
     @classmethod
     def published(cls) -> Style:
@@ -242,12 +243,19 @@ def _is_light(color: Color) -> bool:
     return 0.299 * red + 0.587 * green + 0.114 * blue > 128
 
 
+def side_by_side(pictures: Sequence[Picture]) -> Picture:
+    """Pictures of one height, a line between them."""
+    line = np.full((len(pictures[0]), DIVIDER_PX, 3), DIVIDER, np.uint8)
+    parts = [part for picture in pictures for part in (line, picture)]
+    return np.concatenate(parts[1:], axis=1)
+
+
 # The clock and headings
 
 
-def clock(t_us: int, number: int) -> str:
+def clock(t_us: int, number: int, *, decimals: int = 2) -> str:
     """`12.35s (N=0247)`: the time of the recording and the number of the frame."""
-    return f"{t_us / 1e6:.2f}s (N={number:04d})"
+    return f"{t_us / 1e6:.{decimals}f}s (N={number:04d})"
 
 
 def published_clock(number: int) -> str:
@@ -256,9 +264,10 @@ def published_clock(number: int) -> str:
 
 
 def draw_text(picture: Picture, text: str, style: Style, *, color: Color = RED) -> None:
-    """Write a line in the top left corner."""
+    """Write a line in the top left corner, on a ground that lets little of the events through."""
     step = max(10, round(LINE_PX * style.font_scale / 0.5))
-    place = (4, step)
     weight = max(1, round(style.font_scale * 2))
-    cv2.putText(picture, text, place, FONT, style.font_scale, WHITE, weight + 2, cv2.LINE_AA)
-    cv2.putText(picture, text, place, FONT, style.font_scale, color, weight, cv2.LINE_AA)
+    width = cv2.getTextSize(text, FONT, style.font_scale, weight)[0][0] + 8
+    ground = picture[: round(1.4 * step), :width]
+    ground[:] = (0.15 * ground + 0.85 * 255).astype(np.uint8)
+    cv2.putText(picture, text, (4, step), FONT, style.font_scale, color, weight, cv2.LINE_AA)

@@ -13,6 +13,7 @@ from fovea.events.settings.convert import ConvertConfig
 from fovea.events.settings.detect import DetectConfig
 from fovea.events.settings.evaluate import EvaluateConfig
 from fovea.events.settings.export import ExportConfig
+from fovea.events.settings.film import FilmConfig
 from fovea.events.settings.label import LabelConfig
 from fovea.events.settings.preprocess import PreprocessConfig
 from fovea.events.settings.simulate import SimulateConfig
@@ -210,4 +211,17 @@ EXPORT = Stage(
     },
     positional=("detector",),
     requires=("events", "onnx"),
+)
+FILM = Stage(
+    name="events.film",
+    summary="recordings of a data set as videos, with true boxes and those that are found",
+    config=FilmConfig,
+    implementation="fovea.events.film:film",
+    outputs={
+        "video": Output("video", "film.mp4", "the first recording"),
+        "videos": Output("folder", "videos", "a video of each further one", optional=True),
+    },
+    metrics={},
+    positional=("data", "detector"),
+    requires=("events",),
 )
