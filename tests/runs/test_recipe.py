@@ -182,11 +182,9 @@ def test_an_input_that_nobody_names_takes_the_round_before(tmp_path: Path) -> No
     assert recipe.step("label[seed=7,round=2]").joins["number"].key == "student[seed=7,round=1]"
 
 
-def test_an_input_of_several_takes_every_combination_and_of_each_the_last_round(
-    tmp_path: Path,
-) -> None:
+def test_an_input_of_several_takes_every_combination_and_round(tmp_path: Path) -> None:
     table = load(write(tmp_path, GROUP, HEAD)).step("table")
-    keys = ["all", "student[seed=4,round=2]", "student[seed=7,round=2]"]
+    keys = ["all", *(f"student[seed={seed},round={n}]" for seed in (4, 7) for n in (1, 2))]
     assert [join.key for join in table.joins.values()] == keys
     assert table.needs == tuple(keys)
 

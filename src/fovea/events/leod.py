@@ -291,7 +291,7 @@ def _film(words: list[str]) -> Translation:
     _, ours = _dataset(given)
     ours += [f"detector={given.need('checkpoint')}", "mode=reference", "split=test"]
     _size(given)
-    given.put(ours, "recordings", "num_video")
+    given.put(ours, "count", "num_video")
     given.put(ours, "confidence", "model.postprocess.confidence_threshold")
     given.put(ours, "reverse", "reverse")
     return given.rest(Translation("events.film", ours))

@@ -92,8 +92,10 @@ class Joiner:
             raise RecipeError(f"{claim}, and no stage has that name.{near(name, self.steps)}")
         return found
 
-    def _like(self, cell: Cell, keys: Sequence[str]) -> list[str]:
-        """Those at the same place of the matrices, and of each only the last round."""
+    def _like(self, cell: Cell, keys: Sequence[str], *, all_rounds: bool) -> list[str]:
+        """Those at the same place of the matrices, and of each all rounds or only the last."""
+        if all_rounds:
+            return [key for key in keys if cell.agrees(self.cells[key])]
         last: dict[Any, str] = {}
         for key in keys:
             other = self.cells[key]
@@ -148,7 +150,8 @@ class Joiner:
             if _takes_several(stage, name):
                 values = cast("list[Any]", value if isinstance(value, list) else [value])
                 if name in given:
-                    whole[name] = [each for v in values for each in self._meant(cell, name, v)]
+                    meant = (self._meant(cell, name, v, all_rounds=True) for v in values)
+                    whole[name] = [each for several in meant for each in several]
             elif name in given:
                 meant = self._meant(cell, name, value)
                 if len(meant) > 1:
@@ -160,13 +163,16 @@ class Joiner:
                 whole[name] = meant[0]
         return whole
 
-    def _meant(self, cell: Cell, name: str, value: Any) -> list[Any]:
+    def _meant(self, cell: Cell, name: str, value: Any, *, all_rounds: bool = False) -> list[Any]:
+        """The references that one stands for, or the value as it is."""
         match = REFERENCE.fullmatch(value) if isinstance(value, str) else None
         if not match:
             return [value]
         claim = f"stage '{cell.key}' takes '{name}' from {value}"
         keys = self._earlier(match[1], claim)
-        like = [match[1]] if match[1] in self.steps else self._like(cell, keys)
+        like = (
+            [match[1]] if match[1] in self.steps else self._like(cell, keys, all_rounds=all_rounds)
+        )
         if not like:
             raise RecipeError(f"{claim}, and none stands at the same place: {', '.join(keys)}.")
         return [f"${{{key}.out.{match[2]}}}" for key in like]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from fovea.config import Config, Path, artifact, setting
+
+Word = Annotated[str, BeforeValidator(str)]
+"""A number counts as it is written."""
 
 
 class TTAConfig(Config):
@@ -37,6 +42,6 @@ class EvaluateConfig(Config):
     )
     reverse: bool = setting(False, "read recordings backwards, labels moved accordingly")
     tta: TTAConfig = TTAConfig()
-    tags: dict[str, str] = setting(
+    tags: dict[str, Word] = setting(
         {}, "words to tell these scores from others in a table, model=student seed=1"
     )
