@@ -143,6 +143,20 @@ def test_backwards_recordings_are_scored_too(data: Path, detector: Path, tmp_pat
     assert forward.output("detections").read_text() != backward.output("detections").read_text()
 
 
+def test_four_views_see_the_same_moments_and_other_boxes(
+    data: Path, detector: Path, tmp_path: Path
+) -> None:
+    settings = {"data": data, "detector": detector, "split": "train"}
+    _, one = evaluated(tmp_path / "one", **settings)
+    _, four = evaluated(tmp_path / "four", tta={"enable": True}, **settings)
+    seen = [read_detections(each.output("detections"))[0] for each in (one, four)]
+    places = [[(m.recording, m.t_us, m.histogram) for m in moments] for moments in seen]
+    assert places[0] == places[1]
+    assert any(a.boxes.tolist() != b.boxes.tolist() for a, b in zip(seen[0], seen[1], strict=True))
+    with pytest.raises(ValueError, match="both ways already"):
+        EvaluateConfig.model_validate(settings | {"reverse": True, "tta": {"enable": True}})
+
+
 def test_recordings_without_a_box_that_counts_are_told(
     goldens: Path, detector: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from fovea.errors import DataError
 from fovea.events.boxes import PSEUDO_DTYPE
 from fovea.events.dataset import EventSet, Recording
 from fovea.events.detections import Moment, scaled, write_detections
+from fovea.events.four_views import judged_from_four_views
 from fovea.events.inference import Judged, Watch, judged_moments
 from fovea.events.model.detector import Detector
 from fovea.events.model.weights import load_detector
@@ -113,12 +114,9 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     recordings = evenly(data.split(config.split), config.ratio)
     groups = _groups(recordings, config.batch)
     for key in context.each(groups):
-        judged = judged_moments(
-            detector, groups[key], data.sensor,
-            batch=config.batch, length=config.length, confidence=config.confidence,
-            device=device, reverse=config.reverse,
-        )  # fmt: skip
-        _write_part(_part(context, key), list(judged))
+        _write_part(
+            _part(context, key), _looked(detector, groups[key], data.sensor, config, device)
+        )
     judged = [each for key in groups for each in _read_part(_part(context, key))]
     metric = detection_metric(data.sensor)
     for each in judged:
@@ -138,6 +136,20 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     logged = {f"{config.split}/{name}": value for name, value in scores.items()}
     context.log(0, logged)
     return {name: value for name, value in logged.items() if name.endswith(SHOWN)}
+
+
+def _looked(
+    detector: Detector,
+    recordings: Sequence[Recording],
+    sensor: Sensor,
+    config: EvaluateConfig,
+    device: torch.device,
+) -> list[Judged]:
+    given: dict[str, Any] = {"batch": config.batch, "length": config.length, "device": device}
+    given["confidence"] = config.confidence
+    if config.tta.enable:
+        return judged_from_four_views(detector, recordings, sensor, iou=config.tta.iou, **given)
+    return list(judged_moments(detector, recordings, sensor, reverse=config.reverse, **given))
 
 
 def _groups(recordings: Sequence[Recording], batch: int) -> dict[str, list[Recording]]:

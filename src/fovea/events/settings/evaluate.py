@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from fovea.config import Config, Path, artifact, setting
 
@@ -33,7 +33,7 @@ class EvaluateConfig(Config):
         "val", "recordings to score; test is for the last number, when all choices are made"
     )
     ratio: float = setting(1.0, "part of the split's recordings, evenly spread", gt=0, le=1)
-    batch: int = setting(8, "recordings side by side", ge=1, in_fingerprint=True)
+    batch: int = setting(8, "recordings side by side", ge=1)
     length: int = setting(
         21, "histograms at once; the first is that many before a recording's first label", ge=1
     )
@@ -45,3 +45,9 @@ class EvaluateConfig(Config):
     tags: dict[str, Word] = setting(
         {}, "words to tell these scores from others in a table, model=student seed=1"
     )
+
+    @model_validator(mode="after")
+    def _four_views_are_both_ways(self) -> EvaluateConfig:
+        if self.reverse and self.tta.enable:
+            raise ValueError("tta.enable looks both ways already; leave reverse out")
+        return self
