@@ -182,6 +182,18 @@ def test_an_input_that_nobody_names_takes_the_round_before(tmp_path: Path) -> No
     assert recipe.step("label[seed=7,round=2]").joins["number"].key == "student[seed=7,round=1]"
 
 
+def test_the_newest_output_of_a_name_can_be_asked_for(tmp_path: Path) -> None:
+    text = GROUP.replace("label:   {", "label: {").replace(
+        "${teacher.out.number}", "${newest.out.number}"
+    )
+    recipe = load(write(tmp_path, text, HEAD))
+    assert recipe.step("label[seed=7,round=1]").joins["start"].key == "teacher[seed=7]"
+    assert recipe.step("label[seed=7,round=2]").joins["start"].key == "student[seed=7,round=1]"
+    text = f'  a: {{{COUNT}, with: {{start: "${{newest.out.number}}"}}}}\n'
+    with pytest.raises(RecipeError, match=r"no stage before it makes a 'number'"):
+        load(write(tmp_path, text))
+
+
 def test_an_input_of_several_takes_every_combination_and_round(tmp_path: Path) -> None:
     table = load(write(tmp_path, GROUP, HEAD)).step("table")
     keys = ["all", *(f"student[seed={seed},round={n}]" for seed in (4, 7) for n in (1, 2))]

@@ -15,6 +15,9 @@ from fovea.runs.cells import Cell, near
 from fovea.runs.stage import Stage
 from fovea.runs.steps import REFERENCE, Join, Step, find_stage, with_whole_paths
 
+NEWEST = "newest"
+"""In place of a stage's key: whichever stage before this one made such an output last."""
+
 
 class Joiner:
     """Joins the cells of a recipe one after the other."""
@@ -169,6 +172,8 @@ class Joiner:
         if not match:
             return [value]
         claim = f"stage '{cell.key}' takes '{name}' from {value}"
+        if match[1] == NEWEST:
+            return [f"${{{self._newest(cell, match[2], claim)}.out.{match[2]}}}"]
         keys = self._earlier(match[1], claim)
         like = (
             [match[1]] if match[1] in self.steps else self._like(cell, keys, all_rounds=all_rounds)
@@ -176,6 +181,12 @@ class Joiner:
         if not like:
             raise RecipeError(f"{claim}, and none stands at the same place: {', '.join(keys)}.")
         return [f"${{{key}.out.{match[2]}}}" for key in like]
+
+    def _newest(self, cell: Cell, output: str, claim: str) -> str:
+        for key in reversed(self.steps):
+            if cell.agrees(self.cells[key]) and output in self.steps[key].stage.outputs:
+                return key
+        raise RecipeError(f"{claim}, and no stage before it makes a '{output}'.")
 
     def _references(self, cell: Cell, stage: Stage, config: Any) -> Iterator[tuple[str, Join]]:
         kinds = {name: wanted for name, (wanted, _) in stage.given(config).items()}
