@@ -29,6 +29,7 @@ from fovea.events.model.architecture import Architecture
 from fovea.events.model.detector import Detector, at_frames
 from fovea.events.model.losses import Losses
 from fovea.events.model.memory import States, detach, reset
+from fovea.events.model.targets import collect_targets
 from fovea.events.model.weights import load_detector, save_detector
 from fovea.events.sampling import Batch, Budget, TrainingLoader
 from fovea.events.sampling.budget import evenly
@@ -92,19 +93,12 @@ class Unrolled(nn.Module):
     ) -> tuple[Losses | None, States]:
         """Losses over all labelled moments, None where there are none, and the memory after."""
         features, states = self.detector.sequence_features(histograms, states)
-        labelled = [
-            (step, lane, found)
-            for step, lanes in enumerate(labels)
-            for lane, found in enumerate(lanes)
-            if found is not None and len(found)
-        ]
-        if not labelled:
+        targets = collect_targets(labels, self.settings, self.detector.architecture.classes)
+        if not len(targets):
             return None, states
-        steps, lanes, boxes = zip(*labelled, strict=True)
-        seen = at_frames(features, torch.tensor(steps), torch.tensor(lanes))
-        targets = [torch.from_numpy(each.targets()) for each in boxes]
-        padded = nn.utils.rnn.pad_sequence(targets, batch_first=True).to(histograms.device)
-        return self.detector.losses(seen, padded, self.settings), states
+        seen = at_frames(features, targets.steps, targets.lanes)
+        rows = targets.rows.to(histograms.device)
+        return self.detector.losses(seen, rows, self.settings), states
 
 
 @dataclass
@@ -137,7 +131,10 @@ class _Loop:
         if accelerator.num_processes > 1:
             detector = cast(Detector, nn.SyncBatchNorm.convert_sync_batchnorm(detector))
         optimizer = torch.optim.AdamW(
-            detector.parameters(), lr=config.schedule.rate, weight_decay=config.weight_decay
+            detector.parameters(),
+            lr=config.schedule.rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         unrolled, prepared = accelerator.prepare(Unrolled(detector, config.loss), optimizer)
         loader = TrainingLoader(
