@@ -108,6 +108,12 @@ def measured(sides: dict[str, Callable[[], dict[str, float]]], repeats: int) -> 
     return {name: values[1:] for name, values in spent.items()}
 
 
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rvt", type=Path, help="a checkout of RVT or LEOD to stand beside")
@@ -141,7 +147,7 @@ def main() -> None:
             rows.append(row)
             print(json.dumps(row))
     machine = {
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),

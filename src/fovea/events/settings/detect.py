@@ -77,7 +77,7 @@ class DetectConfig(Config):
         0.1, "objectness times class confidence from which a box is shown", gt=0, lt=1
     )
     video: bool = setting(True, "whether to make the video, or the boxes alone")
-    look: LookConfig = LookConfig()
+    look: LookConfig = setting(LookConfig(), "how the video looks")
 
     @model_validator(mode="before")
     @classmethod

@@ -41,7 +41,7 @@ class EvaluateConfig(Config):
         0.001, "objectness times class confidence from which a box counts", ge=0, lt=1
     )
     reverse: bool = setting(False, "read recordings backwards, labels moved accordingly")
-    tta: TTAConfig = TTAConfig()
+    tta: TTAConfig = setting(TTAConfig(), "several looks at each recording, merged")
     tags: dict[str, Word] = setting(
         {}, "words to tell these scores from others in a table, model=student seed=1"
     )
