@@ -140,6 +140,15 @@ def test_shot_noise_is_a_poisson_process_that_is_rarer_in_light(level: float, pa
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.05)
 
 
+def test_noise_goes_on_while_a_pixel_speaks_of_other_things() -> None:
+    config = IDEAL.model_copy(update={"shot_noise_hz": 20.0, "leak_hz": 60.0})
+    dark = np.zeros((40, 50), np.float32)
+    events = seen(camera(config, (40, 50)), [(t * 250_000, dark) for t in range(9)])
+    darker = int((events.p == 0).sum())  # leakage never says so: half of the noise
+    expected = 20.0 / 2 * 2 * 2000
+    assert darker == pytest.approx(expected, abs=5 * math.sqrt(expected))
+
+
 def test_thresholds_differ_from_pixel_to_pixel_as_asked_and_as_the_events_tell() -> None:
     config = IDEAL.model_copy(update={"threshold_sigma": 0.03})
     shape = (50, 60)

@@ -84,6 +84,24 @@ def test_a_box_is_where_light_differs_from_the_scene_without_its_figure() -> Non
     assert compared > 30
 
 
+def test_a_figure_stands_where_its_course_says() -> None:
+    compared = 0
+    for whole in map(scene, range(4)):
+        for number, time_us in product(
+            range(len(whole.actors)), range(100_000, 3_000_000, 500_000)
+        ):
+            actor = whole.actors[number]
+            for box in alone(whole, number).boxes(time_us, min_visible=0.99):
+                place = actor.at(time_us * 1e-6)
+                is_cut = box["x"] <= 0 or box["x"] + box["w"] >= 96 or box["y"] + box["h"] >= 64
+                if CLASSES[actor.class_id] == "car" and not is_cut:  # it is as long to either side
+                    assert abs(box["x"] + box["w"] / 2 - place.middle_px) < 1.0
+                    assert abs(box["y"] + box["h"] - place.foot_px) < 1.0
+                    assert abs(box["h"] - place.height_px) < 1.5
+                    compared += 1
+    assert compared > 2
+
+
 def test_what_stands_before_a_figure_cuts_its_box() -> None:
     hidden = cut = 0
     for seed in range(6):
