@@ -5,28 +5,19 @@ The page fetches nothing and runs nothing: pictures stand in it, small.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from fovea.metrics.albedo import AlbedoConvention
 from fovea.relight.scores import mean_of
 from fovea.relight.settings.evaluate import EvaluateConfig
 from fovea.relight.sheet import Row
-from fovea.scene.image import to_uint8
+from fovea.scene import page
 
-STYLE = Path(__file__).with_name("report.css")
-PICTURE_PX = 200
-"""Width to which larger pictures are brought."""
-QUALITY = 82
 PUBLISHED = AlbedoConvention().key
 """The convention of base colours that the summary shows."""
 
@@ -108,35 +99,27 @@ def write_report(
     path: Path, found: Evaluation, rows: Sequence[Row], config: EvaluateConfig
 ) -> None:
     """Write the page."""
-    sections = [_head(found, config), _images(found), _surface(found)]
-    sections += [_strips(rows), _albedo(found), _each(found)]
-    path.write_text(
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>scores of {escape(config.scene.name)}</title>"
-        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head>"
-        f"<body><main>{''.join(sections)}</main></body></html>\n",
-        encoding="utf-8",
+    lead = (
+        f"{len(found.views)} {found.split} views, mode={config.mode}, up={config.up}, behind them"
+        f" {config.background}"
     )
+    parts = [_tiles(found), _images(found), _surface(found)]
+    parts += [*_strips(rows), _albedo(found), _each(found)]
+    title = f"{config.scene.name} against {config.data.name}"
+    path.write_text(page.page(title, *parts, lead=lead), encoding="utf-8")
 
 
 # The parts of the page
 
 
-def _head(found: Evaluation, config: EvaluateConfig) -> str:
+def _tiles(found: Evaluation) -> str:
     means = {name.partition("/")[2]: value for name, value in found.summary.items()}
-    tiles = "".join(
-        f'<div class="tile"><b>{form.format(means[name])}</b><span>{heading}</span></div>'
-        for name, (heading, form) in TILES.items()
-        if name in means
-    )
-    title = f"{escape(config.scene.name)} against {escape(config.data.name)}"
-    return (
-        f"<header><h1>{title}</h1><p>{len(found.views)} {found.split} views, mode={config.mode},"
-        f" up={config.up}, behind them {config.background}</p></header>"
-        f'<div class="tiles">{tiles}</div>'
+    return page.tiles(
+        {
+            heading: form.format(means[name])
+            for name, (heading, form) in TILES.items()
+            if name in means
+        }
     )
 
 
@@ -161,7 +144,7 @@ def _images(found: Evaluation) -> str:
     if found.lights:
         ratio = ", ".join(f"{value:.3f}" for value in found.ratio)
         note += f" Base colours before relighting: albedo_rescale={found.rescale}, times {ratio}."
-    return _section("Pictures", note, _table(rows, IMAGE_COLUMNS))
+    return page.section("Pictures", page.table(rows, IMAGE_COLUMNS), note)
 
 
 def _surface(found: Evaluation) -> str:
@@ -182,19 +165,17 @@ def _surface(found: Evaluation) -> str:
         "Papers since TensoIR mean normals over whole pictures, where the background, right by"
         " construction, dilutes the error by the coverage."
     )
-    return _section("Surface", note, _table({"mean of the views": means}, known))
+    return page.section("Surface", page.table({"mean of the views": means}, known), note)
 
 
-def _strips(rows: Iterable[Row]) -> str:
-    strips = ""
-    for row in rows:
-        figures = "".join(
-            f'<figure><img alt="{escape(heading)}" src="{_data_url(picture)}">'
-            f"<figcaption>{escape(heading)}</figcaption></figure>"
-            for heading, picture in row.pictures.items()
+def _strips(rows: Iterable[Row]) -> list[str]:
+    return [
+        page.section(
+            row.name,
+            page.strip(page.figure(picture, heading) for heading, picture in row.pictures.items()),
         )
-        strips += _section(escape(row.name), "", f'<div class="strip">{figures}</div>')
-    return strips
+        for row in rows
+    ]
 
 
 def _albedo(found: Evaluation) -> str:
@@ -205,50 +186,14 @@ def _albedo(found: Evaluation) -> str:
         " compared, and whether they are cut to 0..1 and laid over white. Marked: the published"
         " convention of GS-IR, in the summary."
     )
-    table = _table(found.albedo, IMAGE_COLUMNS, marked=PUBLISHED)
-    return _section("Base colour, all conventions", note, table)
+    table = page.table(found.albedo, IMAGE_COLUMNS, marked=PUBLISHED)
+    return page.section("Base colour, all conventions", table, note)
 
 
 def _each(found: Evaluation) -> str:
     names = list(dict.fromkeys(name for scores in found.views.values() for name in scores))
     columns = {name: (name, "{:.3f}") for name in names}
-    table = f"<details><summary>show</summary>{_table(found.views, columns)}</details>"
-    return _section("Each view", "", table)
-
-
-def _section(heading: str, note: str, body: str) -> str:
-    said = f"<p>{note}</p>" if note else ""
-    return f"<section><h2>{heading}</h2>{said}{body}</section>"
-
-
-def _table(
-    rows: Mapping[str, Scores], columns: Mapping[str, tuple[str, str]], *, marked: str = ""
-) -> str:
-    used = {
-        name: what
-        for name, what in columns.items()
-        if any(name in scores for scores in rows.values())
-    }
-    heads = "".join(f"<th>{escape(heading)}</th>" for heading, _ in used.values())
-    body = ""
-    for label, scores in rows.items():
-        cells = "".join(
-            f"<td>{form.format(scores[name]) if name in scores else ''}</td>"
-            for name, (_, form) in used.items()
-        )
-        mark = ' class="published"' if label == marked else ""
-        body += f"<tr{mark}><td>{escape(label)}</td>{cells}</tr>"
-    return f'<div class="wide"><table><tr><th></th>{heads}</tr>{body}</table></div>'
-
-
-def _data_url(picture: Any) -> str:
-    image = Image.fromarray(to_uint8(picture))
-    if image.width > PICTURE_PX:
-        height = max(1, round(image.height * PICTURE_PX / image.width))
-        image = image.resize((PICTURE_PX, height), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return page.section("Each view", page.folded(page.table(found.views, columns)))
 
 
 def _finite(value: Any) -> Any:
