@@ -41,6 +41,15 @@ def test_predictions_become_the_references_labels(goldens: Path, name: str) -> N
         np.testing.assert_allclose(found.rows, rows(labels), atol=1e-4)
 
 
+def test_boxes_too_wide_or_too_thin_are_no_labels() -> None:
+    least = Thresholds.of([0.1], [0.1], classes=2)
+    widest = 9 * GEN1.width // 10
+    sizes = [(widest, 50), (widest + 1, 50), (5, 50), (4.9, 50), (50, 5), (50, 4.9)]
+    predictions = rows([[0, 0, w, h, 0.9, 0.9, 1] for w, h in sizes], 7)
+    found = pseudo_labels(predictions, least, height=GEN1.height, width=GEN1.width)
+    np.testing.assert_allclose(found.rows[:, 3:5], [sizes[0], sizes[2], sizes[4]])
+
+
 def test_two_thresholds_are_for_cars_and_all_others_of_gen4() -> None:
     least = Thresholds.of([0.6, 0.3], [0.5], classes=3)
     assert least.objectness == (0.3, 0.3, 0.6)

@@ -221,11 +221,23 @@ def test_filtering_again_as_before_changes_nothing(cases: dict, name: str) -> No
     assert (again.fate == Fate.IGNORED).sum() == gone.sum(), "what was removed stays so"
 
 
-def test_a_gap_too_thin_to_be_read_back_is_not_filled() -> None:
-    """At the border a predicted box may be cut to nothing; such a label could not be loaded."""
-    rows = np.float32([[0, 40, 10, 16, 16, 0, 0.9, 0.9]])
-    parts = [(frame, Labels(rows + np.float32([0, frame, *[0] * 6]), 48, 64)) for frame in range(7)]
-    parts += [(9, Labels(rows + np.float32([0, 6, *[0] * 6]), 48, 64))]
-    boxes = FrameLabels.joined(parts, height=48, width=64)
+def test_ground_truth_saves_its_track_also_where_only_one_way_is_read(cases: dict) -> None:
+    case = cases["gt_saves_short_track"]
+    boxes = frame_labels(case["input"], case["img_hw"])
+    found = filter_labels(boxes, min_track_len=6, method="forward", inpaint=False)
+    assert np.flatnonzero(found.fate == Fate.SHORT).tolist() == case["forward_remove_idx"]
+    on_track = np.isin(found.track, found.track[found.fate == Fate.TRUTH])
+    assert set(found.fate[on_track].tolist()) == {Fate.TRUTH, Fate.ANCHORED}
+
+
+def test_a_box_that_is_filled_in_can_be_read_back(cases: dict) -> None:
+    """A prediction beyond the border is cut there, and what is left of it is no line."""
+    row = np.float32([[0, 90, 10, 30, 20, 0, 0.9, 0.9]])
+    steps = [(frame, row + np.float32([0, -6 * frame, *[0] * 6])) for frame in range(15)]
+    parts = [
+        (frame, Labels(np.maximum(each, 0), 48, 128)) for frame, each in steps if frame not in (9,)
+    ]
+    boxes = FrameLabels.joined(parts, height=48, width=128)
     found = filter_labels(boxes, min_track_len=2, method=BOTH, inpaint=True)
+    assert (found.fate == Fate.INPAINTED).sum() == 1
     found.boxes.labels.clamped()

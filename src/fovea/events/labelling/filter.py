@@ -159,14 +159,10 @@ def _with_gaps_filled(filtered: Filtered, forward: Tracks, min_track_len: int) -
     which = np.flatnonzero(forward.is_trusted(min_track_len)[forward.gaps.track])
     which = which[np.argsort(forward.closed[forward.gaps.track[which]], kind="stable")]
     number = forward.gaps.track[which]
-    fill = FrameLabels(
-        forward.gaps.frames[which], filtered.boxes.labels.with_rows(_rows_of(forward.gaps, which))
-    )
-    corner, size = fill.labels.rows[:, X : Y + 1], fill.labels.rows[:, W : H + 1]
-    is_seen = np.all(corner + size > corner, axis=1)
-    number = number[is_seen]
+    rows = filtered.boxes.labels.with_rows(_rows_of(forward.gaps, which))
+    fill = FrameLabels(forward.gaps.frames[which], rows)
     return _with_added(
-        filtered, fill.where(is_seen), Fate.INPAINTED,
+        filtered, fill, Fate.INPAINTED,
         forward.class_id[number], number, forward.hits[number],
     )  # fmt: skip
 
