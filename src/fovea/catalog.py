@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOMS: dict[str, str] = {
     "relight": "photographs with poses -> geometry, materials, light",
-    "events": "event cameras: recordings -> a detector from few labels, boxes, films",
+    "events": "recordings of event cameras -> a detector from few labels, boxes, films",
 }
 """What each room is for, in the words of the help text."""
 
@@ -61,9 +61,25 @@ STAGES: dict[str, Entry] = {
     "relight.film": Entry(
         "fovea.relight.stages:FILM", "a camera moves around a scene, or a light does: a video"
     ),
+    "events.convert": Entry(
+        "fovea.events.stages:CONVERT",
+        "a recording in any format becomes one in another, whole or in part",
+    ),
     "events.simulate": Entry(
         "fovea.events.stages:SIMULATE",
         "made scenes become a data set with exact boxes, or a video becomes a recording",
+    ),
+    "events.preprocess": Entry(
+        "fovea.events.stages:PREPROCESS",
+        "recordings with boxes beside them become a data set of histograms",
+    ),
+    "events.check": Entry(
+        "fovea.events.stages:CHECK",
+        "a data set is looked through, and what is wrong with it is said",
+    ),
+    "events.annotate": Entry(
+        "fovea.events.stages:ANNOTATE",
+        "boxes go out as COCO or YOLO files, or come back as *_bbox.npy",
     ),
     "events.train": Entry(
         "fovea.events.stages:TRAIN",
@@ -81,37 +97,21 @@ STAGES: dict[str, Entry] = {
         "fovea.events.stages:EVALUATE",
         "a detector is held against the boxes of a data set: AP by Prophesee's protocol",
     ),
-    "events.detect": Entry(
-        "fovea.events.stages:DETECT",
-        "a recording, or a stream while it comes, gets boxes and a video that shows them",
+    "events.compare": Entry(
+        "fovea.events.stages:COMPARE",
+        "scores of several detectors side by side: a table, curves, and what was gained",
     ),
     "events.film": Entry(
         "fovea.events.stages:FILM",
         "recordings of a data set as videos, with true boxes and those that are found",
     ),
-    "events.compare": Entry(
-        "fovea.events.stages:COMPARE",
-        "scores of several detectors side by side: a table, curves, and what was gained",
+    "events.detect": Entry(
+        "fovea.events.stages:DETECT",
+        "a recording, or a stream while it comes, gets boxes and a video that shows them",
     ),
     "events.export": Entry(
         "fovea.events.stages:EXPORT",
         "a detector becomes an ONNX network with its memory as inputs and outputs",
-    ),
-    "events.preprocess": Entry(
-        "fovea.events.stages:PREPROCESS",
-        "recordings with boxes beside them become a data set of histograms",
-    ),
-    "events.check": Entry(
-        "fovea.events.stages:CHECK",
-        "a data set is looked through, and what is wrong with it is said",
-    ),
-    "events.annotate": Entry(
-        "fovea.events.stages:ANNOTATE",
-        "boxes go out as COCO or YOLO files, or come back as *_bbox.npy",
-    ),
-    "events.convert": Entry(
-        "fovea.events.stages:CONVERT",
-        "a recording in any format becomes one in another, whole or in part",
     ),
 }
 

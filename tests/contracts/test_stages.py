@@ -36,6 +36,7 @@ MAKERS = {
     ("events.audit", "labels"): "events.label",
     ("events.audit", "log"): "events.label",
     ("events.annotate", "data"): "events.simulate",
+    ("events.compare", "scores"): "events.evaluate",
 }
 """Which stage makes an input that is optional and needed all the same, or where the first stage
 that makes its kind will not do: an export needs materials."""
