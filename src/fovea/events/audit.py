@@ -105,7 +105,8 @@ def _figures(seen: Sequence[_Shown], classes: Sequence[str], count: int) -> Iter
     spread = np.linspace(0, len(rest) - 1, min(count - len(worst), len(rest))).astype(int).tolist()
     for at in sorted({*worst, *(rest[place] for place in spread)}):
         shown = seen[at].moment
-        caption = f"{shown.recording.name}, histogram {shown.frame}: {seen[at].faults} wrong or missed"
+        said = f"{seen[at].faults} wrong or missed"
+        caption = f"{shown.recording.name}, histogram {shown.frame}: {said}"
         yield page.figure(_picture(seen[at], classes), caption, width_px=PICTURE_PX)
 
 
