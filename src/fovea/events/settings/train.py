@@ -57,16 +57,20 @@ class TrainConfig(Config):
     )
     batch: int = setting(8, "windows in a step", ge=1)
     length: int = setting(21, "histograms in a window; the paper takes 5 to 10 for gen4", ge=1)
-    schedule: ScheduleConfig = ScheduleConfig()
+    schedule: ScheduleConfig = setting(ScheduleConfig(), "how the learning rate moves")
     clip: float = setting(1.0, "largest absolute value of a gradient's element; 0 for any", ge=0)
     weight_decay: float = setting(0.0, "of AdamW", ge=0)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting(
         "auto", "of the network; auto is fp32 on a CPU and 16 bit on a GPU"
     )
-    budget: BudgetConfig = BudgetConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    loss: LossConfig = LossConfig()
-    validation: ValidationConfig = ValidationConfig()
+    budget: BudgetConfig = setting(BudgetConfig(), "which labels may be seen")
+    sampling: SamplingConfig = setting(
+        SamplingConfig(), "which windows make a batch, and how they are varied"
+    )
+    loss: LossConfig = setting(LossConfig(), "how boxes are assigned and what errors cost")
+    validation: ValidationConfig = setting(
+        ValidationConfig(), "when the detector is looked at, and which weights are kept"
+    )
     seed: int = setting(0, "of the first weights and of everything that is drawn", ge=0)
     checkpoint_s: float = setting(
         600.0, "seconds between two checkpoints", gt=0, in_fingerprint=False
