@@ -71,7 +71,7 @@ def test_a_ratio_is_refused_that_would_keep_more_than_every_second_frame():
 
 
 def test_settings_and_the_budget_have_the_same_fields():
-    settings = BudgetConfig(kind="frames", ratio=0.05, offset=2, length=10)
+    settings = BudgetConfig(keep="frames", ratio=0.05, offset=2, length=10)
     assert Budget.of(settings) == Budget("frames", 0.05, 2, 10)
     assert Budget.of(settings).split_name == "ssod_0.050-off2.pkl"
 

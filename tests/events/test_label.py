@@ -64,9 +64,9 @@ def data(micro_sets: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(case: dict, data: Path, teacher: Path, **more: object) -> LabelConfig:
-    budget = {"kind": "all"}
+    budget = {"keep": "all"}
     if case["ratio"] > 0:
-        budget = {"kind": "frames", "ratio": case["ratio"], "length": case["seq_len"]}
+        budget = {"keep": "frames", "ratio": case["ratio"], "length": case["seq_len"]}
     given = {
         "data": data, "detector": teacher, "budget": budget, "tta": case["tta"],
         "confidence": case["conf"], "nms": case["nms"], "obj_thresh": case["obj_thresh"],
@@ -175,7 +175,7 @@ def test_a_student_can_train_on_it(made: dict) -> None:
 def test_whole_recordings_without_visible_labels_are_labelled_too(
     cases: dict, data: Path, teacher: Path, tmp_path: Path
 ) -> None:
-    budget = {"kind": "recordings", "ratio": 0.5, "length": 6}
+    budget = {"keep": "recordings", "ratio": 0.5, "length": 6}
     config = settings_of(cases["wsod_plain"], data, teacher, budget=budget)
     context, scores = run(config, tmp_path)
     first, second = EventSet.open(context.output("dataset")).split("train")
@@ -204,7 +204,7 @@ def test_a_teacher_that_sees_nothing_leaves_the_truth_alone(
 def test_a_recording_may_end_up_without_any_label(
     cases: dict, data: Path, teacher: Path, tmp_path: Path
 ) -> None:
-    budget = {"kind": "recordings", "ratio": 0.5, "length": 6}
+    budget = {"keep": "recordings", "ratio": 0.5, "length": 6}
     config = settings_of(cases["wsod_plain"], data, teacher, budget=budget, obj_thresh=[1.0])
     context, _ = run(config, tmp_path)
     _, empty = EventSet.open(context.output("dataset")).split("train")

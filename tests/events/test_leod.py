@@ -79,12 +79,12 @@ def test_every_command_of_the_guides_has_settings_that_its_stage_takes(
 
 def test_the_name_of_a_data_set_says_which_labels_are_visible() -> None:
     weakly = settings(TEACHER)
-    assert (weakly["budget.kind"], weakly["budget.ratio"]) == ("frames", "0.01")
+    assert (weakly["budget.keep"], weakly["budget.ratio"]) == ("frames", "0.01")
     semi = settings(TEACHER.replace("x0.01_ss", "x0.05_seq"))
-    assert (semi["budget.kind"], semi["budget.ratio"]) == ("recordings", "0.05")
-    assert "budget.kind" not in settings(STUDENT), "pseudo labels are all to be learnt from"
+    assert (semi["budget.keep"], semi["budget.ratio"]) == ("recordings", "0.05")
+    assert "budget.keep" not in settings(STUDENT), "pseudo labels are all to be learnt from"
     given = settings(TEACHER.replace("gen1x0.01_ss", "gen1") + " dataset.ratio=0.02")
-    assert (given["budget.kind"], given["budget.ratio"]) == ("frames", "0.02")
+    assert (given["budget.keep"], given["budget.ratio"]) == ("frames", "0.02")
 
 
 def test_a_path_that_ends_in_train_means_the_folder_around_it() -> None:

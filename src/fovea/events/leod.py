@@ -159,12 +159,12 @@ def _budget(given: _Given, found: _Dataset) -> list[str]:
     frames, whole = given.take("dataset.ratio", default=-1), given.take("dataset.train_ratio")
     length = LENGTH_OF_FEW[found.sensor]
     if isinstance(frames, int | float) and frames > 0:
-        return ["budget.kind=frames", f"budget.ratio={frames}", f"budget.length={length}"]
+        return ["budget.keep=frames", f"budget.ratio={frames}", f"budget.length={length}"]
     if isinstance(whole, int | float) and 0 < whole < 1:
-        return ["budget.kind=recordings", f"budget.ratio={whole}"]
+        return ["budget.keep=recordings", f"budget.ratio={whole}"]
     if not found.has_budget:
         return []
-    return [f"budget.kind={found.kind}", f"budget.ratio={found.ratio}", f"budget.length={length}"]
+    return [f"budget.keep={found.kind}", f"budget.ratio={found.ratio}", f"budget.length={length}"]
 
 
 def _size(given: _Given) -> str:

@@ -218,7 +218,7 @@ class Judge:
             raise DataError(
                 "pseudo labels are audited against truth that was hidden from their maker, and here"
                 " none was: the labels show all of it. Label with a budget that hides some, such as"
-                " budget.kind=frames budget.ratio=0.05."
+                " budget.keep=frames budget.ratio=0.05."
             )
         return Judgement(_joined(Boxes, self._boxes), _joined(Trues, self._trues))
 

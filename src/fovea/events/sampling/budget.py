@@ -46,13 +46,13 @@ class Budget:
         if self.kind != "all" and not 0 < self.ratio <= most:
             raise ConfigError(
                 f"a budget of {self.kind} keeps a ratio above 0 and up to {most:g}, and ratio is"
-                f" {self.ratio:g}. Use kind=all to keep all labels."
+                f" {self.ratio:g}. Use keep=all to keep all labels."
             )
 
     @classmethod
     def of(cls, settings: BudgetConfig) -> Budget:
         """The budget that settings describe."""
-        return cls(settings.kind, settings.ratio, settings.offset, settings.length, settings.split)
+        return cls(settings.keep, settings.ratio, settings.offset, settings.length, settings.split)
 
     @property
     def split_name(self) -> str:
@@ -202,5 +202,5 @@ def _refuse_pseudo(recording: Recording, budget: Budget) -> None:
     if np.any(recording.labels["t"] == 0):
         raise DataError(
             f"{recording.folder} has pseudo labels, of which a budget of {budget.kind} would hide"
-            f" all but {budget.ratio:g}. Set budget.kind=all to train on what events.label made."
+            f" all but {budget.ratio:g}. Set budget.keep=all to train on what events.label made."
         )

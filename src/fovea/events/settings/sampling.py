@@ -10,7 +10,7 @@ from fovea.config import Config, Path, setting
 class BudgetConfig(Config):
     """Which ground truth is visible; the rest is kept apart for measuring pseudo labels."""
 
-    kind: Literal["all", "frames", "recordings"] = setting(
+    keep: Literal["all", "frames", "recordings"] = setting(
         "all",
         "all labels; of every recording a few frames (WSOD, `_ss` in the paper's names); or all"
         " frames of a few recordings (SSOD, `_seq`)",
