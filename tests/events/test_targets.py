@@ -1,25 +1,16 @@
 """Which labelled frames teach, and how they are laid out."""
 
-import json
-
 import numpy as np
 import torch
 
 from fovea.events.labels import IGNORE, Labels
-from fovea.events.model.targets import collect_targets, label_steps
+from fovea.events.model.targets import collect_targets
 from fovea.events.settings.losses import LossConfig
 
 
 def boxes(count: int, *, t: float = 0.0, score: float = 0.9, class_id: int = 0) -> Labels:
     rows = np.array([[t, 4, 6, 10, 12, class_id, score, score]] * count, np.float32)
     return Labels(rows, 48, 64)
-
-
-def test_pseudo_labels_count_at_every_nth_step_as_in_the_reference(goldens) -> None:
-    golden = json.loads((goldens / "events" / "pseudo_quality.json").read_text())
-    for name, steps in golden["use_label_every"].items():
-        length, every = (int(part.lstrip("Levry")) for part in name.split("_"))
-        assert label_steps(length, every) == steps, name
 
 
 def test_frames_come_by_step_and_then_by_lane() -> None:
@@ -37,12 +28,6 @@ def test_no_labels_give_no_frames() -> None:
     found = collect_targets([[None, None]], LossConfig(), classes=2)
     assert len(found) == 0
     assert found.rows.shape == (0, 1, 7)
-
-
-def test_ground_truth_counts_at_every_step() -> None:
-    labels = [[boxes(1)], [boxes(1)], [boxes(1, t=5.0)], [boxes(1)], [boxes(1)]]
-    found = collect_targets(labels, LossConfig(use_label_every=10), classes=2)
-    assert found.steps.tolist() == [1, 2, 4]
 
 
 def test_frames_of_ignored_boxes_alone_may_be_left_out() -> None:

@@ -45,12 +45,11 @@ def collect_targets(
         settings: say which frames to leave out.
         classes: of the detector.
     """
-    used = set(label_steps(len(labels), settings.use_label_every))
     frames = [
         (step, lane, boxes)
         for step, of_step in enumerate(labels)
         for lane, boxes in enumerate(of_step)
-        if boxes is not None and len(boxes) and (step in used or boxes.is_truth.any())
+        if boxes is not None and len(boxes)
     ]
     most = max((len(boxes) for _, _, boxes in frames), default=1)
     rows = np.zeros((len(frames), most, 7), np.float32)
@@ -59,13 +58,6 @@ def collect_targets(
     places = torch.tensor([frame[:2] for frame in frames], dtype=torch.long).reshape(-1, 2)
     found = Targets(places[:, 0], places[:, 1], torch.from_numpy(rows))
     return _without_ignored(found, settings, classes) if settings.ignore_image else found
-
-
-def label_steps(length: int, every: int) -> list[int]:
-    """The steps at which pseudo labels count: the second, each n-th after it, and the last."""
-    if every <= 1:
-        return list(range(length))
-    return sorted({*range(1, length, every), length - 1})
 
 
 def _without_ignored(found: Targets, settings: LossConfig, classes: int) -> Targets:

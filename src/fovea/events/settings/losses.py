@@ -41,6 +41,3 @@ class LossConfig(Config):
         ge=0, lt=1,
     )  # fmt: skip
     ignore_image: bool = setting(False, "leave out frames in which every box is ignored")
-    use_label_every: int = setting(
-        1, "pseudo labels count at steps 1, 1 + n, ... of a sequence and at its last", ge=1
-    )
