@@ -91,7 +91,7 @@ STAGES: dict[str, Entry] = {
     ),
     "events.audit": Entry(
         "fovea.events.stages:AUDIT",
-        "pseudo labels are held against hidden truth: what is right, what the filter took away",
+        "pseudo labels are held against hidden truth: a page with advice",
     ),
     "events.evaluate": Entry(
         "fovea.events.stages:EVALUATE",

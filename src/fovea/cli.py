@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -157,12 +158,15 @@ def overview() -> str:
     lines = ["Vision systems in one package, on a laptop or a GPU.", ""]
     lines += [console.pairs(EXAMPLES), ""]
     names = catalog.stage_names()
-    lines.append(console.bold("Rooms") + "  (fovea ROOM VERB --help lists every setting)")
+    lines.append(
+        console.bold("Rooms")
+        + "  (fovea ROOM says what each verb does, fovea ROOM VERB --help more)"
+    )
     for room in dict.fromkeys(name.partition(".")[0] for name in names):
         verbs = [name.partition(".")[2] for name in names if name.startswith(f"{room}.")]
         lines.append(f"  {room}: {catalog.ROOMS.get(room, 'from another package')}")
         lines.append(
-            console.pairs({verb: catalog.summary(f"{room}.{verb}") for verb in verbs}, indent=4)
+            textwrap.fill("  ".join(verbs), 96, initial_indent="    ", subsequent_indent="    ")
         )
     commands = {name: command.summary for name, command in COMMANDS.items()}
     lines += ["", console.bold("Commands"), console.pairs(commands)]

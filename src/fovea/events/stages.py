@@ -166,7 +166,7 @@ LABEL = Stage(
 )  # fmt: skip
 AUDIT = Stage(
     name="events.audit",
-    summary="pseudo labels are held against hidden truth: what is right, what the filter took away",
+    summary="pseudo labels are held against hidden truth: a page with advice",
     config=AuditConfig,
     implementation="fovea.events.audit:audit",
     outputs={
