@@ -17,17 +17,15 @@ import argparse
 import contextlib
 import io
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from record import write_record
 
 from fovea.metrics.detection import KEYS_OF_A_CLASS, DetectionMetric, DetectionProtocol
 
@@ -108,12 +106,6 @@ def measured(sides: dict[str, Callable[[], dict[str, float]]], repeats: int) -> 
     return {name: values[1:] for name, values in spent.items()}
 
 
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rvt", type=Path, help="a checkout of RVT or LEOD to stand beside")
@@ -146,17 +138,8 @@ def main() -> None:
             }
             rows.append(row)
             print(json.dumps(row))
-    machine = {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "faster-coco-eval": version("faster-coco-eval"),
-        "pycocotools": version("pycocotools"),
-    }
-    if options.json:
-        result = {"name": "speed/coco", "date": date.today().isoformat(), "machine": machine}
-        options.json.write_text(json.dumps(result | {"rows": rows}, indent=2) + "\n")
+    noted = {name: version(name) for name in ("faster-coco-eval", "pycocotools")}
+    write_record(options.json, "speed/coco", rows, noted=noted)
 
 
 if __name__ == "__main__":

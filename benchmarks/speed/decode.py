@@ -11,19 +11,18 @@ holds it. `same_events` says whether it gives what was written, our decoder alwa
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from histogram import HEIGHT, WIDTH, machine
+from histogram import HEIGHT, WIDTH
+from record import write_record
 
 from fovea.events.formats.door import read_events, write_events
 from fovea.events.stream import EventStream
@@ -141,15 +140,7 @@ def main() -> int:
                     f"{work:14} {name:13} {middle:7.1f} M/s {row['times_ours']:6.2f}x"
                     f"   same events: {same[name]}"
                 )
-    result = {
-        "name": "speed/decode",
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "rows": made_rows,
-    }
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_record(options.json, "speed/decode", made_rows)
     return 0
 
 

@@ -18,19 +18,16 @@ torchvision) is stood in for.
 
 import argparse
 import importlib
-import json
-import os
-import platform
 import statistics
 import sys
 import time
 import types
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
+from record import write_record
 from torch import Tensor
 
 from fovea.events.model.architecture import Architecture
@@ -236,21 +233,6 @@ def nano(repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def machine() -> dict[str, Any]:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
 def main() -> int:
     options = arguments()
     torch.set_num_threads(1)
@@ -261,15 +243,7 @@ def main() -> int:
     for row in rows:
         ratio = f"   ours {row['ratio_ours_to_this']:.2f}x" if "ratio_ours_to_this" in row else ""
         print(f"{row['work']:34} {row['detector']:6} {row['median_ms']:9.1f} ms{ratio}")
-    result = {
-        "name": "speed/detector",
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "rows": rows,
-    }
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_record(options.json, "speed/detector", rows)
     return 0
 
 

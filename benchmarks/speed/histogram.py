@@ -14,20 +14,17 @@ Nothing of the peer is part of this project: `--rvt` is a checkout of uzh-rpg/RV
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
+from record import write_record
 
 from fovea.events.formats.door import read_events
 from fovea.events.representation import Histogrammer, stacked_histogram
@@ -143,22 +140,6 @@ def rows(runs: dict[str, Callable[[EventStream], np.ndarray]], data: Path, repea
     return made
 
 
-def machine() -> dict[str, object]:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-    }
-
-
 def main() -> int:
     options = arguments()
     torch.set_num_threads(1)
@@ -171,15 +152,7 @@ def main() -> int:
         runs["RVT torch"] = rvt(options.rvt)
     else:
         print(f"RVT is not measured: no {options.rvt or 'path given'}. See the top of this file.")
-    result = {
-        "name": "speed/histogram",
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "rows": rows(runs, options.data, options.repeats),
-    }
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_record(options.json, "speed/histogram", rows(runs, options.data, options.repeats))
     return 0
 
 

@@ -21,21 +21,18 @@ Nothing of the peers is part of this project. To have them measured:
 import argparse
 import importlib.machinery
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
+from record import write_record
 from torch import Tensor
 
 from fovea.scene.camera import Camera
@@ -297,22 +294,6 @@ def off_at_most(differences: Tensor, share: float) -> float:
     return float(values[int(share * (len(values) - 1))])
 
 
-def machine() -> dict[str, object]:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-    }
-
-
 def peers_for(work: Work, channels: int, options: argparse.Namespace) -> list:
     peers: list = [Ours(work)]
     if options.opensplat and channels == 3:
@@ -373,17 +354,13 @@ def main() -> int:
     print(f"2 threads: {one:.0f} -> {two:.0f} ms wall, {one / two:.2f}x")
     step = whole_step(garden(options.data, 3), options.repeats)
     print(f"rasterize(), from 3D parameters, harmonics of degree 3: {step['median_ms']:.0f} ms")
-    result = {
-        "name": "speed/rasterize",
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "rows": rows,
-        "two_threads": {"one_wall_ms": round(one, 1), "two_wall_ms": round(two, 1)},
-        "from_3d_parameters": step,
-    }
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_record(
+        options.json,
+        "speed/rasterize",
+        rows,
+        two_threads={"one_wall_ms": round(one, 1), "two_wall_ms": round(two, 1)},
+        from_3d_parameters=step,
+    )
     return 0
 
 

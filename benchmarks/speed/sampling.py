@@ -12,17 +12,15 @@ CPU seconds are of the process, without threads that read ahead; the first batch
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
 from dataclasses import replace
-from datetime import date
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from record import write_record
 
 from fovea.events.boxes import BOX_DTYPE
 from fovea.events.dataset import EventSet
@@ -104,16 +102,7 @@ def main() -> None:
                 row |= {"samples_a_cpu_s": round(BATCH / found["cpu_s"], 1)}
                 rows.append(row)
                 print(json.dumps(row))
-    machine = {
-        "cpu": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "threads": options.threads,
-    }
-    if options.json:
-        result = {"name": "speed/sampling", "date": date.today().isoformat(), "machine": machine}
-        options.json.write_text(json.dumps(result | {"rows": rows}, indent=2) + "\n")
+    write_record(options.json, "speed/sampling", rows, noted={"threads": options.threads})
 
 
 if __name__ == "__main__":

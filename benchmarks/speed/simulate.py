@@ -9,17 +9,14 @@ The busy ones have a textured photograph that moves behind everything.
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import time
-from datetime import date
 from pathlib import Path
 
 import cv2
-import numba
 import numpy as np
+from record import write_record
 
 from fovea.events.settings.simulate import RenderConfig, SimulateConfig
 from fovea.events.simulate.pixel import PixelArray, events_of
@@ -71,26 +68,10 @@ def main() -> None:
             {"work": f"{width} x {height}"} | {name: spread(runs, name) for name in runs[0]}
         )
         print(json.dumps(rows[-1]))
-    machine = {
-        "cpu": "AMD EPYC" if "AMD" in Path("/proc/cpuinfo").read_text() else platform.machine(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "numba": numba.__version__,
-        "opencv": cv2.__version__,
-    }
     peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     print(f"peak memory {peak_mb} MB, of which {IMPORTS_MB} MB before the first scene")
-    result = {
-        "name": "speed/simulate",
-        "date": date.today().isoformat(),
-        "machine": machine,
-        "peak_memory_mb": peak_mb,
-        "rows": rows,
-    }
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    noted = {"opencv": cv2.__version__}
+    write_record(options.json, "speed/simulate", rows, noted=noted, peak_memory_mb=peak_mb)
 
 
 def spread(runs: list[dict[str, float]], name: str) -> dict[str, float]:

@@ -16,20 +16,16 @@ import copy
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import json
-import os
-import platform
 import statistics
 import sys
 import time
 import types
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
+from record import write_record
 
 from fovea.events.labelling.filter import filter_labels
 from fovea.events.labelling.frames import FrameLabels
@@ -199,22 +195,6 @@ def measure(frames: int, repeats: int, peer: Any) -> dict[str, Any]:
     return row
 
 
-def machine() -> dict[str, object]:
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-    }
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--leod", type=Path, help="a checkout of Wuziyi616/LEOD")
@@ -232,12 +212,7 @@ def main() -> int:
             line += f", LEOD {row['LEOD']['median_ms']:9.1f} ms, {row['times_faster']:6.1f} times"
             line += f", {row['boxes_that_differ']} boxes differ"
         print(line, flush=True)
-    if options.json:
-        result = {
-            "name": "speed/tracker", "date": date.today().isoformat(), "machine": machine(),
-            "rows": rows,
-        }  # fmt: skip
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_record(options.json, "speed/tracker", rows)
     return 0
 
 
