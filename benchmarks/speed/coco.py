@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -119,9 +120,9 @@ def main() -> None:
     for frames in options.frames:
         truth, detections = made(frames, options.alarms)
         for by_class in (False, True):
-            sides = {"fovea": lambda: ours(truth, detections, by_class=by_class)}  # noqa: B023
+            sides = {"fovea": partial(ours, truth, detections, by_class=by_class)}
             if evaluate:
-                sides["RVT"] = lambda: evaluate(truth, detections, by_class=by_class)  # noqa: B023
+                sides["RVT"] = partial(evaluate, truth, detections, by_class=by_class)
                 a, b = (side() for side in sides.values())
                 off = max(abs(a[key] - b[key]) for key in b.keys() & a.keys())
                 assert off < 1e-6, f"the two disagree by {off}"

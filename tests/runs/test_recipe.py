@@ -139,8 +139,10 @@ GROUP = f"""
           label: {{{COUNT}, with: {{start: "${{teacher.out.number}}"}}}}
           student: {{{COUNT}, with: {{start: "${{label.out.number}}", steps: "${{matrix.round}}"}}}}
       score: {{{SPREAD}, with: {{number: "${{student.out.number}}"}}}}
-  table: {{use: "toy_stages:SUM", with: {{numbers: ["${{all.out.number}}", "${{student.out.number}}"]}}}}
-"""  # noqa: E501
+  table:
+    use: "toy_stages:SUM"
+    with: {{numbers: ["${{all.out.number}}", "${{student.out.number}}"]}}
+"""
 HEAD = "name: toys\nvars: {seeds: [4, 7], rounds: 2}\n"
 
 
