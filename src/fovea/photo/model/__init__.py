@@ -1,0 +1,1 @@
+"""The network of SHARP, module by module."""
