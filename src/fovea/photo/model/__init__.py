@@ -1,1 +1,1 @@
-"""The network of SHARP, module by module."""
+"""SHARP's network, module by module, with the names of its public weights."""
