@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ROOMS: dict[str, str] = {
     "relight": "photographs with poses -> geometry, materials, light",
     "events": "recordings of event cameras -> a detector from few labels, boxes, films",
+    "photo": "one photograph -> metric 3D Gaussians, a scene to walk in",
 }
 """What each room is for, in the words of the help text."""
 
@@ -112,6 +113,10 @@ STAGES: dict[str, Entry] = {
     "events.export": Entry(
         "fovea.events.stages:EXPORT",
         "a detector becomes an ONNX network with its memory as inputs and outputs",
+    ),
+    "photo.predict": Entry(
+        "fovea.photo.stages:PREDICT",
+        "a photograph becomes metric 3D Gaussians; or each one in a folder",
     ),
 }
 

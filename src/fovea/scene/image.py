@@ -8,20 +8,16 @@ straight: the colours are not multiplied by it.
 
 from __future__ import annotations
 
-import struct
-import warnings
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from fovea.errors import ArtifactError, DataError
-
-MOST_PIXELS = 178_956_970
-"""Larger pictures are refused before they are decoded. This is where Pillow itself refuses."""
+from fovea.errors import DataError
+from fovea.scene.decode import MOST_PIXELS, decode, open_picture
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -36,7 +32,7 @@ Pixels = Float[np.ndarray, "height width channels"] | Float[torch.Tensor, "heigh
 
 
 def read_image(
-    path: str | Path, *, most_pixels: int = MOST_PIXELS, upright: bool = True
+    path: str | Path, *, most_pixels: int = MOST_PIXELS, upright: bool = True, srgb: bool = False
 ) -> Float32[np.ndarray, "height width channels"]:
     """Read a picture of 8 or 16 bits, or of floats in 0..1, turned the way its camera was held.
 
@@ -46,39 +42,29 @@ def read_image(
         path: of the picture.
         most_pixels: of a picture that is decoded at all.
         upright: False gives it as it is stored, whatever its EXIF says of the camera.
+        srgb: whether its colour profile is applied.
 
     Raises:
         ArtifactError: there is no such file.
         DataError: it is not a picture, is cut off, holds NaN or has more than `most_pixels`.
     """
-    path = Path(path)
-    picture = _decode(path, most_pixels, upright=upright)
-    if picture.mode.startswith("F"):
-        values = np.asarray(picture, dtype=np.float32)
-        bad = int(values.size - np.isfinite(values).sum())
-        if bad:
-            raise DataError(
-                f"{path} holds {bad} values of {values.size} that are not finite. Export it again."
-            )
-        return np.repeat(values.clip(0, 1)[..., None], 3, axis=2)
-    if picture.mode.startswith("I"):
-        values = np.asarray(picture, dtype=np.float32) / 65535
-        return np.repeat(values[..., None], 3, axis=2)
-    if _bits_of_png(path) == 16 and picture.mode in ("RGB", "RGBA", "LA"):
-        return _read_png16(path)
-    has_alpha = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-    values = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"))
-    return values.astype(np.float32) / 255
+    values = decode(path, most_pixels=most_pixels, upright=upright, srgb=srgb).values
+    if values.shape[2] < 3:
+        values = np.concatenate([values[..., :1]] * 3 + [values[..., 1:]], axis=2)
+    if values.dtype == np.float32:
+        return values.clip(0, 1)
+    return values.astype(np.float32) / np.iinfo(values.dtype).max
 
 
 def image_size(
     path: str | Path, *, most_pixels: int = MOST_PIXELS, upright: bool = True
 ) -> tuple[int, int]:
     """The height and width that `read_image` would give, from the file's header alone."""
-    with _open(Path(path), most_pixels) as picture:
+    with open_picture(Path(path), most_pixels) as picture:
         width, height = picture.size
-        # Pillow decodes a whole PNG to look for EXIF behind its pixels, where nobody puts it.
-        has_exif = picture.format != "PNG" or "exif" in picture.info
+        # Pillow decodes a whole PNG to look for EXIF behind its pixels, where nobody puts it, and
+        # gives the size of a TIFF as it is when upright.
+        has_exif = "exif" in picture.info if picture.format == "PNG" else picture.format != "TIFF"
         is_turned = upright and has_exif and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if is_turned else (height, width)
 
@@ -187,67 +173,6 @@ def _steps(image: Pixels, most: int) -> np.ndarray:
             f"{bad} of the picture's {values.size} values are not finite; find their source."
         )
     return np.floor(np.clip(values, 0, 1).astype(np.float64) * most + 0.5)
-
-
-def _open(path: Path, most_pixels: int) -> Image.Image:
-    if not path.is_file():
-        raise ArtifactError(f"No picture {path}: there is no such file. Check the name.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
-    except UnidentifiedImageError:
-        start = path.read_bytes()[:24]
-        raise DataError(
-            f"{path} is not a picture: it starts with {start!r}. Give a PNG, JPEG, TIFF or WebP."
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise DataError(
-            f"{path} is larger than the {most_pixels} pixels that are read ({error}) Shrink it."
-        ) from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise _damaged(path, error) from None
-    width, height = picture.size
-    if width * height > most_pixels:
-        picture.close()
-        raise DataError(
-            f"{path} has {width} x {height} pixels, more than the {most_pixels} that are read. "
-            "Shrink it."
-        )
-    return picture
-
-
-def _decode(path: Path, most_pixels: int, *, upright: bool) -> Image.Image:
-    with _open(path, most_pixels) as picture:
-        try:
-            picture.load()
-            return ImageOps.exif_transpose(picture) if upright else picture.copy()
-        except (OSError, SyntaxError, ValueError, struct.error) as error:
-            raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    size = path.stat().st_size
-    return DataError(
-        f"{path} ({size} bytes) is a damaged picture: {error}. Fetch or export it again."
-    )
-
-
-def _bits_of_png(path: Path) -> int:
-    with path.open("rb") as file:
-        head = file.read(25)
-    return head[24] if head.startswith(b"\x89PNG") and len(head) == 25 else 8
-
-
-def _read_png16(path: Path) -> np.ndarray:
-    # Pillow keeps the upper 8 of 16 bits where a PNG has several channels.
-    import cv2
-
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise DataError(f"{path} is a damaged 16-bit PNG. Fetch or export it again.")
-    order = [2, 1, 0, 3][: values.shape[2]]
-    return values[..., order].astype(np.float32) / 65535
 
 
 def _write_png16(path: Path, steps: np.ndarray) -> None:
