@@ -14,7 +14,8 @@ from fovea.relight.settings.film import FilmConfig
 from fovea.relight.stages import FILM
 from fovea.runs.stage import Context
 from fovea.scene.image import read_image
-from fovea.scene.ply import read_elements, read_ply, write_ply
+from fovea.scene.ply import read_ply, write_ply
+from fovea.scene.ply_elements import read_elements
 
 SHAPES = {
     "xyz": (3,), "f_dc": (1, 3), "f_rest": (15, 3), "scaling": (3,), "rotation": (4,),

@@ -20,7 +20,7 @@ from fovea.relight.capture import (
     require_masks,
 )
 from fovea.scene.image import write_image
-from fovea.scene.ply import write_elements
+from fovea.scene.ply_elements import write_elements
 from fovea.scene.radiance import write_radiance
 
 

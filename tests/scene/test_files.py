@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fovea.errors import ArtifactError
 from fovea.scene.files import read_gaussians, write_gaussians
 from fovea.scene.gaussians import Gaussians
-from fovea.scene.ply import read_elements, write_elements
+from fovea.scene.ply_elements import read_elements, write_elements
 from fovea.scene.spz import read_spz, write_spz
 
 MADE_BY_OTHERS = Path(__file__).parent / "formats"

@@ -14,7 +14,8 @@ from fovea.errors import ArtifactError
 from fovea.scene.color import srgb_to_linear
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.harmonics import C0
-from fovea.scene.ply import read_elements, read_ply, write_elements, write_ply
+from fovea.scene.ply import read_ply, write_ply
+from fovea.scene.ply_elements import read_elements, write_elements
 
 
 def scene(

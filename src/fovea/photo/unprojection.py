@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -102,7 +102,8 @@ def unproject(
         principal_px=principal_px,
     )
     rows = (ndc.means[item], ndc.quats[item], ndc.scales[item])
-    shapes = unproject_arrays(*(values.detach().float().cpu().numpy() for values in rows), affine)
+    means, quats, scales = (values.detach().float().cpu().numpy() for values in rows)
+    shapes = unproject_arrays(means, quats, scales, affine)
     return Gaussians(
         *(torch.from_numpy(values) for values in shapes),
         opacities=ndc.opacities[item].detach().float().cpu(),
@@ -171,7 +172,7 @@ def unproject_arrays(
         )
     rows = [np.ascontiguousarray(values, dtype=np.float32) for values in (means, quats, scales)]
     made = Shapes(*(np.empty((count, columns), np.float32) for columns in (3, 4, 3)))
-    kernel = cast("Any", kernels("unproject", package="fovea.photo").transform)
+    kernel: Any = kernels("unproject", package="fovea.photo").transform
     parts = threads or len(os.sched_getaffinity(0))
     table = np.ascontiguousarray(affine, dtype=np.float64)
 

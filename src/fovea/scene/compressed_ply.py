@@ -21,7 +21,8 @@ from torch import Tensor
 from fovea.errors import ArtifactError
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.harmonics import C0
-from fovea.scene.ply import DEGREES, Elements, logits, read_elements, unit_quats, write_elements
+from fovea.scene.ply import DEGREES, logits, unit_quats
+from fovea.scene.ply_elements import Elements, read_elements, write_elements
 
 CHUNK = 256
 POSITION_BITS = (11, 10, 11)

@@ -9,7 +9,8 @@ import torch
 from fovea.errors import ArtifactError
 from fovea.scene import compressed_ply
 from fovea.scene.gaussians import Gaussians
-from fovea.scene.ply import from_elements, read_elements, write_ply
+from fovea.scene.ply import from_elements, write_ply
+from fovea.scene.ply_elements import read_elements
 from fovea.scene.spz import read_spz, write_spz
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fovea.errors import ArtifactError
-from fovea.scene.ply import read_elements
+from fovea.scene.ply_elements import read_elements
 
 Cloud = tuple[Float[np.ndarray, "n 3"] | None, Float[np.ndarray, "n 3"] | None]
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from fovea.errors import ArtifactError, DataError
-from fovea.scene.ply import read_elements
+from fovea.scene.ply_elements import read_elements
 
 OWN_COLUMNS = ("x", "y", "z", "nx", "ny", "nz", "red", "green", "blue", "alpha")
 """Of a PLY's vertices; the others are extras."""
