@@ -119,6 +119,17 @@ def test_the_stage_writes_scores_with_tags_and_every_box(
     assert names == sorted(names)
 
 
+def test_the_page_has_every_class_its_curves_and_as_many_pictures_as_asked(
+    data: Path, detector: Path, tmp_path: Path
+) -> None:
+    _, context = evaluated(tmp_path, data=data, detector=detector, split="train", pictures=3)
+    markup = context.output("page").read_text()
+    for name in ("car", "pedestrian", "At overlap 0.5<", "At overlap 0.75<"):
+        assert name in markup
+    assert markup.count("<figure>") == 3
+    assert markup.count("<svg") == 2
+
+
 def test_what_was_stopped_goes_on_to_the_same_bytes(
     data: Path, detector: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +142,7 @@ def test_what_was_stopped_goes_on_to_the_same_bytes(
     with pytest.raises(StoppedError):
         evaluate(config, context)
     _, resumed = evaluated(folder, **settings)
-    for output in ("scores", "detections"):
+    for output in ("scores", "detections", "page"):
         assert resumed.output(output).read_bytes() == whole.output(output).read_bytes()
 
 

@@ -245,3 +245,21 @@ def test_falling_times_are_refused() -> None:
 def test_boxes_without_a_field_are_refused() -> None:
     with pytest.raises(DataError, match="class_confidence missing"):
         DetectionMetric(("car",)).update(np.zeros(1, BOXES.descr[:-1]), boxes())
+
+
+def test_the_mean_of_a_curve_is_the_average_precision_of_its_class() -> None:
+    metric = metric_of(scattered(4))
+    scores = metric.all()
+    means = {
+        iou: np.mean([values.mean() for values in metric.curves(iou).values()])
+        for iou in (0.5, 0.75)
+    }
+    assert means[0.5] == pytest.approx(scores["AP_50"])
+    assert means[0.75] == pytest.approx(scores["AP_75"])
+    assert 0 < means[0.75] < means[0.5]
+
+
+def test_a_curve_at_an_overlap_that_is_not_scored_is_refused() -> None:
+    metric = DetectionMetric(("car",))
+    with pytest.raises(DataError, match=r"0\.5, 0\.55, \.\.\. 0\.95; got 0\.6[0-9]*"):
+        metric.curves(0.62)

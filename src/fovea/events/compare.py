@@ -14,7 +14,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -267,11 +266,8 @@ def _curves(rows: Sequence[Row], config: CompareConfig) -> list[str]:
     if not any(len(points) > 1 for points in lines.values()):
         return []
     drawn = [(f"s{n % 8}", name, sorted(points)) for n, (name, points) in enumerate(lines.items())]
-    legend = "".join(
-        f'<span class="{kind}"><i></i>{escape(name)}</span>' for kind, name, _ in drawn
-    )
     svg = charts.curves(drawn, x_name=config.x, y_name=f"{config.metric} x 100")
-    return [page.section("Curves", f'<div class="legend">{legend}</div>{svg}')]
+    return [page.section("Curves", page.legend((kind, name) for kind, name, _ in drawn) + svg)]
 
 
 def _is_number(text: str) -> bool:

@@ -27,10 +27,11 @@ from fovea.events.inference import Judged, Watch, judged_moments
 from fovea.events.model.detector import Detector
 from fovea.events.model.weights import load_detector
 from fovea.events.sampling.budget import evenly
+from fovea.events.score_page import figures, score_page
 from fovea.events.sensor import Sensor
 from fovea.events.settings.evaluate import EvaluateConfig
 from fovea.metrics.detection import DetectionMetric, DetectionProtocol
-from fovea.runs.durable import write_json
+from fovea.runs.durable import write_json, write_text
 from fovea.runs.stage import Context
 from fovea.training.device import torch_device
 
@@ -132,6 +133,11 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     about = {"split": config.split, "sensor": data.sensor.name, "confidence": config.confidence}
     document = {"scores": scores, "tags": config.tags, "about": about, "counts": counts}
     write_json(context.output("scores"), document)
+    title = f"{config.detector.name} on {config.data.name}, {config.split}"
+    lead = f"{len(recordings)} recordings, {metric.moments} moments with boxes that count"
+    shown = figures(judged, recordings, config.pictures)
+    page = score_page(metric, scores, shown, title=title, lead=lead)
+    write_text(context.output("page"), page)
     _write_found([each.found for each in judged], data.sensor, about, context)
     logged = {f"{config.split}/{name}": value for name, value in scores.items()}
     context.log(0, logged)

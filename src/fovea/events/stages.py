@@ -127,6 +127,7 @@ EVALUATE = Stage(
     outputs={
         "scores": Output("scores", "scores.json", "COCO's twelve numbers, and each class's"),
         "detections": Output("boxes", "detections.json", "the boxes at every moment with truth"),
+        "page": Output("page", "scores.html", "the scores, precision by recall, and pictures"),
     },
     resumable="items",
     metrics={

@@ -147,6 +147,24 @@ class DetectionMetric:
             scores |= {f"{key}_{name}": own[key] for key in KEYS_OF_A_CLASS}
         return scores
 
+    def curves(self, iou: float = 0.5) -> dict[str, Float64[np.ndarray, " 101"]]:
+        """Of each class with truth, the precision at recalls 0, 0.01, ... 1; 0 where not reached.
+
+        COCO's own: the best precision at that recall or above, over moments with any truth.
+
+        Args:
+            iou: the overlap from which a box is found, 0.5, 0.55, ... 0.95.
+
+        Raises:
+            DataError: nothing was seen, or scores are made at no such overlap.
+        """
+        step = round((iou - 0.5) / 0.05, 6)
+        if step not in range(10):
+            raise DataError(
+                f"curves are drawn at overlaps 0.5, 0.55, ... 0.95; got {iou:g}. Take one of them."
+            )
+        return self._matched().curves(int(step))
+
     def _matched(self) -> _Matched:
         if not self._truth:
             raise DataError(
@@ -233,8 +251,6 @@ class _Matched:
 
     def scores(self, class_id: int | None) -> dict[str, float]:
         """The twelve numbers of one class, or of all; `stats` of COCO's Python API."""
-        from faster_coco_eval import COCOeval_faster
-
         wanted, found = self.truth.moment, self.detections.moment
         if class_id is not None:
             wanted = wanted[self.truth.class_id == class_id]
@@ -242,13 +258,29 @@ class _Matched:
         images = np.unique(wanted)
         if not np.isin(found, images).any():
             return dict.fromkeys(KEYS, 0.0)
+        evaluation = self._evaluated(images, class_id)
+        return {key: float(value) for key, value in zip(KEYS, evaluation.stats, strict=True)}
+
+    def curves(self, step: int) -> dict[str, Float64[np.ndarray, " 101"]]:
+        """Precision by recall of each class with truth, at the overlap of that number."""
+        if not len(self.detections):
+            present = np.unique(self.truth.class_id).tolist()
+            return {self.classes[int(number)]: np.zeros(101) for number in present}
+        # By threshold of overlap, recall, class, size (all come first), and boxes a moment.
+        precision = self._evaluated(np.arange(self.moments), None).eval["precision"]
+        found = {name: precision[step, :, n, 0, -1] for n, name in enumerate(self.classes)}
+        return {name: values for name, values in found.items() if values.min() >= 0}
+
+    def _evaluated(self, images: Int64[np.ndarray, " n"], class_id: int | None) -> Any:
+        from faster_coco_eval import COCOeval_faster
+
         with _without_collecting():
             evaluation = COCOeval_faster(*self._coco(), iouType="bbox", print_function=_log.debug)
             evaluation.params.imgIds = images.tolist()
             if class_id is not None:
                 evaluation.params.catIds = [class_id + 1]
             evaluation.run()
-        return {key: float(value) for key, value in zip(KEYS, evaluation.stats, strict=True)}
+        return evaluation
 
     def _coco(self) -> tuple[Any, Any]:
         from faster_coco_eval import COCO

@@ -100,9 +100,16 @@ def folded(body: str, summary: str = "show") -> str:
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
-def strip(figures: Iterable[str]) -> str:
-    """Pictures side by side, as many as there is room for."""
-    return f'<div class="strip">{"".join(figures)}</div>'
+def legend(names: Iterable[tuple[str, str]]) -> str:
+    """The lines of a chart: the class of each, and its name, plain text."""
+    inner = "".join(f'<span class="{kind}"><i></i>{escape(name)}</span>' for kind, name in names)
+    return f'<div class="legend">{inner}</div>'
+
+
+def strip(figures: Iterable[str], *, is_wide: bool = False) -> str:
+    """Pictures side by side, as many as there is room for; wide ones have words on them."""
+    kind = "wide strip" if is_wide else "strip"
+    return f'<div class="{kind}">{"".join(figures)}</div>'
 
 
 def figure(picture: Any, caption: str, *, width_px: int = PICTURE_PX) -> str:

@@ -39,8 +39,6 @@ REASONS = {
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Lower ends of the lengths of tracks that are told together."""
 STEPS = 41
-WIDE = "grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr))"
-"""Of pictures with words on them."""
 
 
 def tables(found: Judgement, published: Mapping[str, float], classes: Sequence[str]) -> Any:
@@ -144,7 +142,7 @@ def report(
         ),
         page.section(
             "Thresholds",
-            _legend(("s0", "precision"), ("s1", "recall")) + _curves(listed["thresholds"]),
+            page.legend([("s0", "precision"), ("s1", "recall")]) + _curves(listed["thresholds"]),
             "Of the kept boxes with both scores at least as high.",
         ),
         page.section(
@@ -165,7 +163,7 @@ def report(
         parts.append(
             page.section(
                 "Pictures",
-                f'<div class="strip" style="{WIDE}">{"".join(shown)}</div>',
+                page.strip(shown, is_wide=True),
                 "Truth black, right boxes green, wrong ones red; grey is removed or filled in.",
             )
         )
@@ -187,11 +185,6 @@ def _numbers(found: Judgement) -> dict[str, str]:
 
 def _share(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else 0.0
-
-
-def _legend(*names: tuple[str, str]) -> str:
-    inner = "".join(f'<span class="{kind}"><i></i>{escape(name)}</span>' for kind, name in names)
-    return f'<div class="legend">{inner}</div>'
 
 
 def _curves(rows: Sequence[Mapping[str, float]]) -> str:

@@ -42,6 +42,7 @@ class EvaluateConfig(Config):
     )
     reverse: bool = setting(False, "read recordings backwards, labels moved accordingly")
     tta: TTAConfig = setting(TTAConfig(), "several looks at each recording, merged")
+    pictures: int = setting(8, "moments shown on the page", ge=0, le=100)
     tags: dict[str, Word] = setting(
         {}, "words to tell these scores from others in a table, model=student seed=1"
     )
