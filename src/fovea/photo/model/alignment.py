@@ -8,6 +8,8 @@ Source: Ronneberger et al., "U-Net" (2015), for the form.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -70,7 +72,7 @@ class Contracting(nn.Module):
         self.convs_down = nn.ModuleList(
             [
                 nn.Sequential(nn.AvgPool2d(2), *_two_blocks(wide, wider))
-                for wide, wider in zip(WIDTHS, WIDTHS[1:], strict=False)
+                for wide, wider in pairwise(WIDTHS)
             ]
         )
 

@@ -1,4 +1,4 @@
-"""What a network of SHARP's form is made of: the numbers that fix the names and shapes of its weights.
+"""What a network of SHARP's form is made of: the numbers that fix its weights' names and shapes.
 
 `sharp` is the public predictor. `thin` has its geometry in very narrow layers, `tiny` a small
 picture besides; both exist for tests, and no trained weights exist for them.
@@ -135,8 +135,8 @@ def _shape(shapes: Shapes, key: str, dimensions: int) -> tuple[int, ...]:
         )
     if len(found) != dimensions:
         raise ArtifactError(
-            f"'{key}' has {dimensions} dimensions in SHARP, and {list(found)} here. Give the file of"
-            " the whole state dict, as it was published."
+            f"'{key}' has {dimensions} dimensions in SHARP, and {list(found)} here. Give the file"
+            " of the whole state dict, as it was published."
         )
     return tuple(found)
 

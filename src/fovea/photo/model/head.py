@@ -26,6 +26,16 @@ class DepthHead(nn.Sequential):
             nn.ReLU(inplace=True),
         )
 
-    def forward(self, input: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 2 2*h 2*w"]:  # noqa: A002
+    def forward(self, input: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 2 2*h 2*w"]:
         """At twice the side of the map."""
-        return super().forward(input)
+        return self.finish(self.upsample(input))
+
+    def upsample(self, fused: Float[Tensor, "B D h w"]) -> Float[Tensor, "B D/2 2*h 2*w"]:
+        """The first two layers: the largest map of the network."""
+        return self[1](self[0](fused))
+
+    def finish(self, large: Float[Tensor, "B D/2 h w"]) -> Float[Tensor, "B 2 h w"]:
+        """The other four."""
+        for layer in (self[2], self[3], self[4], self[5]):
+            large = layer(large)
+        return large

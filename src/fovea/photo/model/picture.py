@@ -37,8 +37,8 @@ def depth_to_network(
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(
-            f"a given depth map holds metres above zero everywhere: {depth_m[row, column]} stands at"
-            f" row {row}, column {column}, and {bad.sum()} of {bad.size} pixels are like it."
+            f"a given depth map holds metres above zero everywhere: {depth_m[row, column]} stands"
+            f" at row {row}, column {column}, and {bad.sum()} of {bad.size} pixels are like it."
             " Fill the holes first."
         )
     inverse = torch.from_numpy(1 / np.asarray(depth_m, np.float64)).float()

@@ -7,6 +7,7 @@ each crop by picture: index = crop * B + picture.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -183,6 +184,6 @@ def _upsampling(*widths: int) -> nn.Sequential:
     # A 1x1 convolution, then transposed ones that double the side; no bias, nothing between them.
     first, *rest = widths[1:]
     layers: list[nn.Module] = [nn.Conv2d(widths[0], first, 1, bias=False)]
-    for source, target in zip([first, *rest], rest, strict=False):
+    for source, target in pairwise([first, *rest]):
         layers.append(nn.ConvTranspose2d(source, target, 2, stride=2, bias=False))
     return nn.Sequential(*layers)
