@@ -91,6 +91,36 @@ def test_what_may_fail_is_warned_of_and_leaves_with_4(
     assert "bad: photo.png is text" in capsys.readouterr().err
 
 
+def test_what_a_stage_could_not_do_is_a_sentence_each_and_leaves_with_4(
+    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "part.yaml"
+    path.write_text('stages: {some: {use: "toy_stages:PART"}}\n')
+    assert run(path, root) == 4
+    said = capsys.readouterr()
+    assert "done" in said.out
+    assert ", but for 2" in said.out
+    for number in range(2):
+        assert f"some: item {number} is broken. Mend it." in said.err
+    (made,) = all_runs(root)
+    assert made.outputs("some")["number"].is_file()
+    assert made.manifest["stages"][0]["problems"] == list(made.stages[0].problems)
+
+
+def test_what_could_not_be_done_is_said_again_when_it_is_reused(
+    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "part.yaml"
+    path.write_text('stages: {some: {use: "toy_stages:PART"}}\n')
+    run(path, root)
+    capsys.readouterr()
+    assert run(path, root, "--new") == 4
+    said = capsys.readouterr()
+    assert "reused, but for 2" in said.out
+    assert "some: item 1 is broken. Mend it." in said.err
+    assert run(path, root, "some.bad=0") == 0
+
+
 def test_resume_needs_only_the_folder(recipe_file: Path, root: Path) -> None:
     run(recipe_file, root, "first.steps=3")
     (made,) = all_runs(root)

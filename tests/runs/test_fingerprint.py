@@ -91,3 +91,20 @@ def test_differences_name_the_settings(cache: Cache) -> None:
 
 def test_numbers_that_are_no_numbers_have_words() -> None:
     assert plain([float("inf"), float("nan"), 0.1]) == ["inf", "nan", 0.1]
+
+
+def test_a_file_that_may_not_be_read_is_known_by_its_size_and_time(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    closed = tmp_path / "photos" / "closed.jpg"
+    closed.write_bytes(b"12")
+    monkeypatch.setattr("fovea.runs.cache.sha256", _refuse)
+    before = cache.content(tmp_path / "photos")
+    assert cache.content(tmp_path / "photos") == before
+    closed.write_bytes(b"123")
+    assert cache.content(tmp_path / "photos") != before
+
+
+def _refuse(path: Path) -> str:
+    raise PermissionError(13, "Permission denied", str(path))

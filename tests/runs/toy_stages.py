@@ -123,6 +123,26 @@ BREAK = Stage(
 )
 
 
+class PartConfig(Config):
+    bad: int = setting(2, "how many items cannot be done", ge=0)
+
+
+def do_part(config: PartConfig, context: Context) -> dict[str, float]:
+    """Make an output, and say what could not be done."""
+    context.output("number").write_text(json.dumps({"value": 1.0}))
+    context.partly([f"item {n} is broken. Mend it." for n in range(config.bad)])
+    return {"value": 1.0}
+
+
+PART = Stage(
+    name="toy.part",
+    summary="Do a part.",
+    config=PartConfig,
+    implementation="toy_stages:do_part",
+    outputs=NUMBER,
+)
+
+
 class SumConfig(Config):
     numbers: tuple[Path, ...] = artifact("file", "numbers to add up")
 

@@ -70,6 +70,9 @@ def conclude(run: Run, *, as_json: bool = False) -> int:
     for stage in run.failures:
         if stage.error and not as_json:
             console.warn(f"{stage.key}: {stage.error.message}")
+    for stage in run.stages:
+        for problem in stage.problems if not as_json else ():
+            console.warn(f"{stage.key}: {problem}")
     if run.state in ("interrupted", "cancelled") and not as_json:
         console.say(f"Stopped. 'fovea resume {run.folder}' goes on.")
     return run.exit_code

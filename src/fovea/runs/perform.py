@@ -45,6 +45,7 @@ def perform(
         scores = stage.load()(config, context) or {}
         record.scores = {name: float(value) for name, value in scores.items()}
         record.outputs = _publish(context)
+        record.problems = context.problems
         record.state, record.error = "done", None
     except Exception as error:  # noqa: BLE001, whatever it was is recorded with its traceback
         record.error = describe(error, stage, folder)

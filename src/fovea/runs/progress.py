@@ -176,10 +176,11 @@ def sentence(event: Event) -> str:
     if event["state"] == "running":
         again = f", attempt {event['attempt']}" if event["attempt"] > 1 else ""
         return f"{event['use']} begins on {event['device']}{again} ({event['why']})"
+    but = f", but for {len(event['problems'])}" if event.get("problems") else ""
     if event.get("reused"):
-        return f"reused{scores_text(event['scores'])}"
+        return f"reused{but}{scores_text(event['scores'])}"
     took = f" after {duration(event['seconds'])}" if event["seconds"] else ""
-    return f"{event['state']}{took}{scores_text(event['scores'])}"
+    return f"{event['state']}{took}{but}{scores_text(event['scores'])}"
 
 
 def how_far(event: Event, pace: Pace) -> str:

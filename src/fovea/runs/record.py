@@ -77,6 +77,8 @@ class StageRecord:
     boot_id: str = ""
     token: str = ""
     error: Failure | None = None
+    problems: list[str] = field(default_factory=list[str])
+    """What a stage that is done could not do, a sentence each."""
     outputs: dict[str, OutputFile] = field(default_factory=dict[str, OutputFile])
     scores: dict[str, float] = field(default_factory=dict[str, float])
     peak: dict[str, float] = field(default_factory=dict[str, float])

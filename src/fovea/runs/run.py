@@ -76,6 +76,8 @@ class StageState:
     outputs: dict[str, dict[str, Any]]
     """name -> {kind, path relative to the run's folder, size, sha256}."""
     error: Failure | None = None
+    problems: tuple[str, ...] = ()
+    """What it could not do although it is done, a sentence each."""
     reused_from: str = ""
 
 
@@ -124,6 +126,7 @@ class Run:
                 | {
                     "folder": self.folder / stage["folder"],
                     "error": Failure(**stage["error"]) if stage["error"] else None,
+                    "problems": tuple(stage.get("problems", ())),
                 }
             )
             for stage in self.manifest["stages"]
@@ -164,10 +167,10 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 4 done but for stages that may fail, 130 or 143 stopped, else the failure's."""
+        """0 done, 4 done but for a part, 130 or 143 stopped, else the failure's."""
         manifest, failures = self.manifest, self.failures
         if manifest["state"] == "done":
-            return 4 if failures else 0
+            return 4 if failures or any(stage.problems for stage in self.stages) else 0
         if manifest["state"] == "failed" and failures and failures[0].error:
             return ERRORS.get(failures[0].error.code, JobError).exit_code
         return {15: 143}.get(manifest.get("signal") or 2, 130)
@@ -326,6 +329,7 @@ def _listed(folder: Path, planned: PlannedStage, record: StageRecord) -> dict[st
             for name, made in record.outputs.items()
         },
         "error": dataclasses.asdict(record.error) if record.error else None,
+        "problems": record.problems,
         "reused_from": record.reused_from,
     }
 

@@ -171,6 +171,7 @@ class Schedule:
         record.started, record.ended = record.started or time.time(), None
         record.host, record.pid, record.boot_id = owner["host"], owner["pid"], owner["boot_id"]
         record.error, record.outputs, record.scores, record.reused_from = None, {}, {}, ""
+        record.problems = []
         record.device, record.token = placement.device, self.token
         stage.folder.mkdir(parents=True, exist_ok=True)
         (stage.folder / STOP_FILE).unlink(missing_ok=True)
@@ -254,6 +255,8 @@ class Schedule:
             event |= {"attempt": record.attempt, "device": record.device, "why": stage.why}
         else:
             event |= {"seconds": record.seconds, "scores": record.scores, "reused": reused}
+        if record.problems:
+            event |= {"problems": record.problems}
         if record.error:
             event |= {"error": {"code": record.error.code, "message": record.error.message}}
         self.log.append(event, stage=record.key)

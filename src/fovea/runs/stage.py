@@ -196,6 +196,7 @@ class Context:
         self.out.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(self.folder / "ckpt")
         self.items = Items(self.folder / "items.jsonl")
+        self.problems: list[str] = []
 
     @classmethod
     def local(cls, stage: Stage, config: Config, folder: Path, **rest: Any) -> Context:
@@ -245,6 +246,13 @@ class Context:
     def note(self, message: str, *, level: Literal["info", "warning"] = "info") -> None:
         """Say something to whoever watches, once."""
         self.emit({"kind": "log", "level": level, "message": message})
+
+    def partly(self, problems: Iterable[str]) -> None:
+        """Say what could not be done while the rest was, a sentence each.
+
+        The stage is done and its outputs appear; the run leaves with status 4 and the sentences.
+        """
+        self.problems += problems
 
     def resumed(self, step: int) -> None:
         """Say that the stage goes on from `step`: metrics logged beyond it are void."""

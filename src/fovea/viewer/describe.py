@@ -130,6 +130,9 @@ def _describe_run(folder: Path) -> Json:
         for event in events
         if event["kind"] == "log"
     ][-12:]
+    page["notes"] += [
+        {"level": "warning", "message": problem} for item in stages for problem in item.problems
+    ]
     return page
 
 
