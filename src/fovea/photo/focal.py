@@ -20,8 +20,11 @@ from fovea.photo.settings.photograph import PhotographConfig
 FILM_DIAGONAL_MM = math.hypot(36, 24)
 ASSUMED_MM = 30.0
 """On 35 mm film, where nothing is known; SHARP's choice."""
-PHONE_BELOW_MM, PHONE_FACTOR = 10.0, 8.4
-"""A real focal length so short is a small sensor's, of an unknown size; SHARP's guess."""
+REFERENCE_BELOW_MM, REFERENCE_FACTOR = 10.0, 8.4
+"""SHARP's guess: a real focal length so short is a phone's."""
+SMALL_BELOW_MM, SMALL_FACTOR, LARGE_FACTOR = 18.0, 5.6, 1.5
+"""Ours: shorter ones are of small sensors (4.7 to 7.0 times shorter than on film in the phones and
+compact cameras that were looked at), longer ones of cameras with APS-C sensors."""
 FILM_RANGE_MM = (5.0, 3200.0)
 """From fisheyes (154 degrees of diagonal) to the longest zooms (0.8 degrees)."""
 SENSOR_RANGE_MM = (1.5, 80.0)
@@ -86,7 +89,7 @@ def reference_focal(exif: Mapping[str, Any], *, width: int, height: int) -> Foca
     if film is not None and film >= 1:
         source = f"EXIF 35 mm equivalent {film:g} mm"
     elif (real := _number(exif.get("FocalLength"))) is not None:
-        film = real * PHONE_FACTOR if real < PHONE_BELOW_MM else real
+        film = real * REFERENCE_FACTOR if real < REFERENCE_BELOW_MM else real
         source = f"EXIF {real:g} mm taken for {film:g} mm on 35 mm film"
     else:
         film, source = ASSUMED_MM, f"assumed {ASSUMED_MM:g} mm"
@@ -150,9 +153,9 @@ def _by_guess(exif: Mapping[str, Any], width: int, height: int) -> Focal | None:
     real = _number(exif.get("FocalLength"))
     if not real or real == 65535:
         return None
-    film = real * PHONE_FACTOR if real < PHONE_BELOW_MM else real
+    film = real * (SMALL_FACTOR if real < SMALL_BELOW_MM else LARGE_FACTOR)
     px = film_to_pixels(film, width=width, height=height)
-    return Focal(px, f"EXIF {real:g} mm on a sensor of unknown size, guessed as {film:g} mm")
+    return Focal(px, f"EXIF {real:g} mm, guessed to be {film:.3g} mm on 35 mm film")
 
 
 def _number(value: Any) -> float | None:

@@ -10,28 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageColor
 
 from fovea.errors import ArtifactError, DataError
 from fovea.photo.focal import focal_length
 from fovea.photo.settings.photograph import PhotographConfig
-from fovea.scene.camera import Camera
 from fovea.scene.decode import (
     BROKEN,
     ORIENTATION,
     TURNS,
     Decoded,
+    Values,
     damaged,
     decode,
     open_picture,
     read_exif,
 )
-from fovea.scene.image import composite, to_uint8
+
+if TYPE_CHECKING:
+    from fovea.scene.camera import Camera
 
 LEAST_PX = 8
 """A smaller picture holds nothing that a scene could be made of."""
@@ -67,14 +68,12 @@ class Photograph:
 
     def camera(self) -> Camera:
         """The camera at the origin that took it, its principal point in the middle."""
-        intrinsics = torch.tensor(
-            [
-                [self.focal_px, 0.0, self.width / 2],
-                [0.0, self.focal_px, self.height / 2],
-                [0.0, 0.0, 1.0],
-            ],
-            dtype=torch.float64,
-        )
+        import torch
+
+        from fovea.scene.camera import Camera
+
+        f, x, y = self.focal_px, self.width / 2, self.height / 2
+        intrinsics = torch.tensor([[f, 0, x], [0, f, y], [0, 0, 1]], dtype=torch.float64)
         pose = torch.eye(4, dtype=torch.float64)
         return Camera(pose, intrinsics, height=self.height, width=self.width, name=self.name)
 
@@ -110,22 +109,25 @@ def read_photograph(path: str | Path, settings: PhotographConfig | None = None) 
 
 def _on_background(found: Decoded, background: str) -> tuple[Pixels, str]:
     """Three channels of 8 bits, before a colour where there is alpha."""
-    values = found.values
-    if values.dtype == np.uint16:
-        values = ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    elif values.dtype == np.float32:
-        values = to_uint8(values)
+    values = _in_8_bits(found.values)
     colors = values[..., :1].repeat(3, axis=2) if values.shape[2] < 3 else values[..., :3]
-    if values.shape[2] in (1, 3):
-        return np.ascontiguousarray(colors), ""
     alpha = values[..., -1:]
-    if alpha.min() == 255:
+    if values.shape[2] in (1, 3) or alpha.min() == 255:
         return np.ascontiguousarray(colors), ""
-    behind = np.asarray(ImageColor.getrgb(background)[:3]) / 255
-    whole = np.concatenate([colors, alpha], axis=2).astype(np.float32) / 255
+    behind = np.array(ImageColor.getrgb(background)[:3], dtype=np.uint32)
+    part = alpha.astype(np.uint32)
+    over = (colors * part + behind * (255 - part) + 127) // 255
     hidden = float((alpha < 255).mean())
-    note = f"{hidden:.0%} of it is transparent, and {background} was put behind"
-    return to_uint8(composite(whole, tuple(behind))), note
+    return over.astype(np.uint8), f"{hidden:.0%} of it is transparent, with {background} behind"
+
+
+def _in_8_bits(values: Values) -> UInt8[np.ndarray, "height width channels"]:
+    """Rounded to the nearest of 256 steps."""
+    if values.dtype == np.uint16:
+        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if values.dtype == np.float32:
+        return np.floor(values.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return values.astype(np.uint8, copy=False)
 
 
 def _shape_note(width: int, height: int) -> str:
