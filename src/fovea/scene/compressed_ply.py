@@ -43,7 +43,7 @@ def is_compressed(elements: Elements) -> bool:
 def write_compressed_ply(path: str | Path, gaussians: Gaussians) -> None:
     """Write Gaussians in chunks; colours as they are, extras and linear colours' mark are lost."""
     count = len(gaussians)
-    order = _along_curve(gaussians.means.detach().cpu().double().numpy())
+    order = along_curve(gaussians.means.detach().cpu().double().numpy())
     sorted_ = gaussians.detach().to("cpu", torch.float64)[torch.from_numpy(order)]
     log_scales = sorted_.scales.log().clamp(*LOG_SCALE_RANGE).numpy()
     colors = (0.5 + C0 * sorted_.harmonics[:, 0]).numpy()
@@ -142,7 +142,7 @@ def _check(path: Path, elements: Elements) -> None:
         )
 
 
-def _along_curve(means: Float[np.ndarray, "N 3"]) -> np.ndarray:
+def along_curve(means: Float[np.ndarray, "N 3"]) -> np.ndarray:
     """The order of the means along a Morton curve, by which neighbours share a chunk."""
     if len(means) == 0:
         return np.zeros(0, dtype=np.int64)

@@ -32,7 +32,7 @@ def _srgb(linear):
 
 @njit(f4(f4), nogil=True, cache=True)
 def _logit(p):
-    """The logit; 0 and 1, which have none, become -16 and 16, beyond which float32 tells nothing."""
+    """The logit; 0 and 1 have none and become -16 and 16, as far as float32 can tell."""
     if p <= np.float32(0.0):
         return -MOST_LOGIT
     if p >= np.float32(1.0):
