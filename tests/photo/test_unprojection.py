@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from fovea.errors import DataError
-from fovea.photo.unprojection import Shapes, ndc_to_metric, unproject, unproject_arrays
+from fovea.photo.unprojection import ndc_to_metric, unproject
+from fovea.scene.covariance import Shapes, mapped
 from fovea.scene.gaussians import rotations
 
 DEGENERATE = 7
@@ -51,9 +52,7 @@ def test_gaussians_become_metric_as_the_reference_has_them(case: str, golden) ->
     )
     # The reference inverts in float32, which keeps seven digits.
     assert np.abs(affine - arrays[f"{case}_matrix"][:3]).max() < 3e-7
-    found = unproject_arrays(
-        arrays["mean_ndc"], arrays["quaternions_ndc"], arrays["scales_ndc"], affine
-    )
+    found = mapped(arrays["mean_ndc"], arrays["quaternions_ndc"], arrays["scales_ndc"], affine)
     assert np.allclose(found.means, arrays[f"{case}_mean"], atol=2e-6)
     assert off(covariances(found), arrays[f"{case}_covariance"]) < 2e-6
     wanted = arrays[f"{case}_scales"]
@@ -70,7 +69,7 @@ def test_what_the_whole_network_gives_becomes_metric(network: str, goldens: Path
     affine = ndc_to_metric(
         focal_px=meta["focal_px"], height=height, width=width, network_size=meta["internal"]
     )
-    found = unproject_arrays(
+    found = mapped(
         arrays["ndc_mean_vectors"], arrays["ndc_quaternions"], arrays["ndc_singular_values"], affine
     )
     assert np.allclose(found.means, arrays["metric_mean_vectors"], atol=1e-6)
@@ -102,7 +101,7 @@ SIZES = some.floats(2.0**-13, 1024.0, width=32)
 def test_any_shape_keeps_its_covariance_and_is_unit_and_descending(sizes, quat, map_) -> None:
     affine = np.array([[map_[0], 0, map_[2], 0], [0, map_[1], 0, 0], [0, 0, 1, 0]], np.float64)
     scales, quats = np.array([sizes], np.float32), np.array([quat], np.float32)
-    found = unproject_arrays(np.zeros((1, 3), np.float32), quats, scales, affine)
+    found = mapped(np.zeros((1, 3), np.float32), quats, scales, affine)
     norm = np.linalg.norm(quats.astype(np.float64), axis=1, keepdims=True)
     unit = quats / norm if norm > 0 else np.array([[1.0, 0, 0, 0]])
     axes = affine[:, :3] @ rotations(torch.from_numpy(unit).double()).numpy()[0] * scales[0]
@@ -116,7 +115,7 @@ def test_any_shape_keeps_its_covariance_and_is_unit_and_descending(sizes, quat, 
 @pytest.mark.parametrize("sizes", [(0, 0, 0), (1, 1, 1), (1, 0, 0), (1, 1, 0), (1e-30, 0, 0)])
 def test_nothing_a_ball_a_needle_and_a_disc_have_axes(sizes: tuple[float, ...]) -> None:
     identity = np.eye(3, 4)
-    found = unproject_arrays(
+    found = mapped(
         np.zeros((1, 3), np.float32),
         np.zeros((1, 4), np.float32),
         np.array([sizes], np.float32),
@@ -131,7 +130,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=(1001, columns)).astype(np.float32) for columns in (3, 4, 3)]
     affine = rng.normal(size=(3, 4))
-    one, many = (unproject_arrays(*rows, affine, threads=count) for count in (1, 7))
+    one, many = (mapped(*rows, affine, threads=count) for count in (1, 7))
     assert all(np.array_equal(a, b) for a, b in zip(one, many, strict=True))
 
 

@@ -9,9 +9,7 @@ Source: the files of github.com/apple/ml-sharp, version 1.5.0.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fovea.errors import ArtifactError
+from fovea.scene.covariance import share
 from fovea.scene.ply_elements import Elements, read_elements, write_elements
 from fovea.scene.raster.compiled import kernels
 
@@ -205,9 +204,7 @@ def _table(*values: np.ndarray) -> np.ndarray:
     """The rows of the element `vertex`, filled by all processors."""
     rows = np.empty((len(values[0]), len(COLUMNS)), dtype=np.float32)
     fill: Any = kernels("vertices", package="fovea.photo").fill
-    parts = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(lambda part: fill(part, parts, *values, rows), range(parts)))
+    share(lambda part, parts: fill(part, parts, *values, rows))
     return rows.view([(name, "<f4") for name in COLUMNS])[:, 0]
 
 
@@ -218,8 +215,8 @@ def _disparities(z: Float[np.ndarray, " N"]) -> Float[np.ndarray, " 2"]:
     with np.errstate(divide="ignore"):
         disparity = np.float32(1) / z
     found: list[np.float32] = []
-    for share in DISPARITY_SHARES:
-        place = np.float32(share) * np.float32(len(z) - 1)
+    for part in DISPARITY_SHARES:
+        place = np.float32(part) * np.float32(len(z) - 1)
         below = int(np.floor(place))
         above = min(below + 1, len(z) - 1)
         low, high = np.partition(disparity, [below, above])[[below, above]]

@@ -5,24 +5,21 @@ to 1 across the picture, z is in metres already. An affine map, found from the c
 metric; a Gaussian's covariance goes with it and is taken apart again into scales and a rotation, in
 closed form. Axes are OpenCV's: x right, y down, z forward.
 
-The arrays' level, `ndc_to_metric` and `unproject_arrays`, is NumPy alone: it works where no torch
-is installed.
+Without torch, `ndc_to_metric` and `fovea.scene.covariance.mapped` do the same with arrays.
 
 Source: Mescheder et al., "Sharp Monocular View Synthesis in Less Than a Second" (2025). Theirs is a
-LAPACK decomposition for each Gaussian; ours is the closed form in `kernels/unproject.py`.
+LAPACK decomposition for each Gaussian; ours is the closed form in `scene/kernels/covariance.py`.
 """
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float64
 
 from fovea.errors import DataError
-from fovea.scene.raster.compiled import kernels
+from fovea.scene.covariance import mapped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,20 +43,6 @@ class NdcGaussians(Protocol):
     def colors(self) -> Tensor: ...  # noqa: D102
     @property
     def opacities(self) -> Tensor: ...  # noqa: D102
-
-
-class Shapes(NamedTuple):
-    """Where Gaussians are and how they lie.
-
-    Attributes:
-        means: centres.
-        quats: unit quaternions, wxyz, w not negative.
-        scales: standard deviations, descending.
-    """
-
-    means: Float32[np.ndarray, "N 3"]
-    quats: Float32[np.ndarray, "N 4"]
-    scales: Float32[np.ndarray, "N 3"]
 
 
 def unproject(
@@ -103,7 +86,7 @@ def unproject(
     )
     rows = (ndc.means[item], ndc.quats[item], ndc.scales[item])
     means, quats, scales = (values.detach().float().cpu().numpy() for values in rows)
-    shapes = unproject_arrays(means, quats, scales, affine)
+    shapes = mapped(means, quats, scales, affine)
     return Gaussians(
         *(torch.from_numpy(values) for values in shapes),
         opacities=ndc.opacities[item].detach().float().cpu(),
@@ -139,49 +122,3 @@ def ndc_to_metric(
             f"above 0; got focal_px={focal_px}, extrinsics {camera.tolist()}. Check the camera."
         )
     return np.linalg.inv(whole)[:3]
-
-
-def unproject_arrays(
-    means: Float[np.ndarray, "N 3"],
-    quats: Float[np.ndarray, "N 4"],
-    scales: Float[np.ndarray, "N 3"],
-    affine: Float[np.ndarray, "3 4"],
-    *,
-    threads: int | None = None,
-) -> Shapes:
-    """Gaussians through an affine map.
-
-    Args:
-        means: centres.
-        quats: rotations, wxyz, of any length; the zero one turns nothing.
-        scales: standard deviations along their axes.
-        affine: the map, its last column the offset.
-        threads: how many share the work; as many as there are processors by default. The result
-            is the same for any number.
-
-    Raises:
-        DataError: the arrays do not agree in shape.
-    """
-    count = len(means)
-    wanted = ((count, 3), (count, 4), (count, 3), (3, 4))
-    found = tuple(np.shape(values) for values in (means, quats, scales, affine))
-    if found != wanted:
-        raise DataError(
-            f"means, quats, scales and affine need the shapes {wanted}; got {found}. Give one row "
-            "for each Gaussian."
-        )
-    rows = [np.ascontiguousarray(values, dtype=np.float32) for values in (means, quats, scales)]
-    made = Shapes(*(np.empty((count, columns), np.float32) for columns in (3, 4, 3)))
-    kernel: Any = kernels("unproject", package="fovea.photo").transform
-    parts = threads or len(os.sched_getaffinity(0))
-    table = np.ascontiguousarray(affine, dtype=np.float64)
-
-    def work(part: int) -> None:
-        kernel(part, parts, *rows, table, *made)
-
-    if parts == 1:
-        work(0)
-    else:
-        with ThreadPoolExecutor(parts) as pool:
-            list(pool.map(work, range(parts)))
-    return made

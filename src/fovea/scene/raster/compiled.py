@@ -23,7 +23,7 @@ from types import ModuleType
 
 PACKAGE = "fovea.scene.raster"
 SOURCES = ("bin", "blend", "project", "harmonics")
-OTHERS = ("fovea.events", "fovea.photo")
+OTHERS = ("fovea.events", "fovea.photo", "fovea.scene")
 """Packages with kernels of their own, for `fovea warmup`."""
 CHANNEL_COUNTS = (1, 3, 4, 8, 12, 16)
 """What blending is compiled for.

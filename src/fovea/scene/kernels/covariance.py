@@ -20,6 +20,7 @@ from numba.core.types import Array, f4, f8, i8, void
 
 ROWS = Array(f4, 2, "C", readonly=True)
 MAP = Array(f8, 2, "C", readonly=True)
+SIX = Array(f8, 2, "C", readonly=True)
 FULL_CIRCLE_THIRD = 2.0 * math.pi / 3.0
 
 
@@ -159,6 +160,24 @@ def _quaternion(axes, quats, i):
     quats[i, 3] = z / length
 
 
+@njit(void(f8[:, ::1], f8[:, ::1], f8[::1], f4[:, ::1], f4[:, ::1], i8), nogil=True, cache=True)
+def _decompose(c, axes, values, quats, scales, i):
+    """The quaternion and scales of the covariance `c`, which is scaled on the way."""
+    largest = 0.0
+    for row in range(3):
+        for column in range(3):
+            largest = max(largest, abs(c[row, column]))
+    if largest > 0.0:
+        for row in range(3):
+            for column in range(3):
+                c[row, column] /= largest
+    _principal_axes(c, axes, values)
+    _order(axes, values)
+    _quaternion(axes, quats, i)
+    for k in range(3):
+        scales[i, k] = math.sqrt(values[k] * largest)
+
+
 @njit(
     void(i8, i8, ROWS, ROWS, ROWS, MAP, f4[:, ::1], f4[:, ::1], f4[:, ::1]), nogil=True, cache=True
 )
@@ -181,7 +200,6 @@ def transform(part, parts, means, quats, scales, affine, new_means, new_quats, n
             for k in range(3):
                 turned = affine[row, 0] * r[0, k] + affine[row, 1] * r[1, k]
                 axes[row, k] = (turned + affine[row, 2] * r[2, k]) * scales[i, k]
-        largest = 0.0
         for row in range(3):
             for column in range(row + 1):
                 total = 0.0
@@ -189,13 +207,16 @@ def transform(part, parts, means, quats, scales, affine, new_means, new_quats, n
                     total += axes[row, k] * axes[column, k]
                 rounded = float(np.float32(total))
                 c[row, column], c[column, row] = rounded, rounded
-                largest = max(largest, abs(rounded))
-        if largest > 0.0:
-            for row in range(3):
-                for column in range(3):
-                    c[row, column] /= largest
-        _principal_axes(c, axes, values)
-        _order(axes, values)
-        _quaternion(axes, new_quats, i)
-        for k in range(3):
-            new_scales[i, k] = math.sqrt(values[k] * largest)
+        _decompose(c, axes, values, new_quats, new_scales, i)
+
+
+@njit(void(i8, i8, SIX, f4[:, ::1], f4[:, ::1]), nogil=True, cache=True)
+def decompose(part, parts, covariances, quats, scales):
+    """The axes of covariances given as their entries xx xy xz yy yz zz."""
+    count = len(covariances)
+    axes, c, values = np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
+    for i in range(part * count // parts, (part + 1) * count // parts):
+        c[0, 0], c[1, 1], c[2, 2] = covariances[i, 0], covariances[i, 3], covariances[i, 5]
+        c[0, 1], c[0, 2], c[1, 2] = covariances[i, 1], covariances[i, 2], covariances[i, 4]
+        c[1, 0], c[2, 0], c[2, 1] = c[0, 1], c[0, 2], c[1, 2]
+        _decompose(c, axes, values, quats, scales, i)
