@@ -6,13 +6,16 @@ settings. Nobody else in this room needs to know whether torch or onnxruntime co
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from jaxtyping import Float32
 
+from fovea.errors import BackendError
 from fovea.photo.settings.engine import EngineConfig
 
 if TYPE_CHECKING:
@@ -58,4 +61,53 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
         BackendError: its weights, a package or a device are not there.
         ArtifactError: the weights are not SHARP's.
     """
-    raise NotImplementedError
+    weights = known_weights(settings.weights)
+    if weights == "lite":
+        return _load_lite(settings, device)
+    if Path(weights).is_dir():
+        return _load_onnx(Path(weights), settings)
+    if settings.engine == "onnx":
+        raise BackendError(
+            f"engine=onnx predicts with a folder of photo.export, and weights={weights} is a"
+            f" checkpoint. Run `fovea photo.export {weights}` and give the folder it makes."
+        )
+    from fovea.photo.torch_predictor import load_torch
+    from fovea.photo.weights import find_weights
+
+    return load_torch(find_weights(weights), settings, device)
+
+
+def known_weights(wanted: str) -> str:
+    """What `weights` means: `auto` is sharp where its file is in the cache, else lite."""
+    if wanted != "auto":
+        return wanted
+    from fovea.photo.weights import cached_weights
+
+    return "sharp" if cached_weights() else "lite"
+
+
+def _load_lite(settings: EngineConfig, device: str) -> Predictor:
+    if settings.engine == "onnx":
+        raise BackendError(
+            "engine=onnx predicts with a folder of photo.export, and weights=lite is not one."
+            " Leave engine=auto, or export a checkpoint of SHARP."
+        )
+    try:
+        module = importlib.import_module("fovea.photo.lite.predictor")
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            "the built-in network lite is not in this package, and SHARP's weights are not in the"
+            " cache. Take weights=sharp to download them, or weights=PATH of a checkpoint."
+        ) from error
+    return module.load_lite(device=device)
+
+
+def _load_onnx(folder: Path, settings: EngineConfig) -> Predictor:
+    if settings.engine == "torch":
+        raise BackendError(
+            f"engine=torch predicts with a checkpoint, and weights={folder} is a folder. Give the"
+            " .pt or .safetensors it was made of, or leave engine=auto."
+        )
+    from fovea.photo.onnx.predictor import load_onnx
+
+    return load_onnx(folder)

@@ -26,6 +26,7 @@ from fovea.photo.download import Progress, Source, download, recorded
 from fovea.photo.model.architecture import Architecture
 from fovea.photo.model.keys import Listed, built_on_meta, classes_of, public_shapes, recognize
 from fovea.photo.model.network import SharpNetwork
+from fovea.photo.precision.pages import release
 from fovea.runs.durable import write_json
 
 log = logging.getLogger(__name__)
@@ -218,6 +219,7 @@ def _checked(checkpoint: Checkpoint, key: str) -> Tensor:
             f" {checkpoint.path} are NaN or infinite. The file is damaged, or its training failed:"
             " give another."
         )
+    release([values])
     return values
 
 

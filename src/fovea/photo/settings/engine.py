@@ -28,6 +28,6 @@ class EngineConfig(Config):
         in_fingerprint=False, advanced=True,
     )  # fmt: skip
     tile: int = setting(
-        128, "rows of a map in the convolutions at a time", ge=16, le=1536,
+        256, "rows of the finest map in the convolutions at a time", ge=16, le=1536,
         in_fingerprint=False, advanced=True,
     )  # fmt: skip

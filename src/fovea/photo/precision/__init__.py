@@ -1,0 +1,1 @@
+"""Layers in fewer bits than float32, and which of them a processor does well."""
