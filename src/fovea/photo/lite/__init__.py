@@ -1,0 +1,1 @@
+"""A small predictor that ships with the package, for machines without the public weights."""
