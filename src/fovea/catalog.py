@@ -118,6 +118,14 @@ STAGES: dict[str, Entry] = {
         "fovea.photo.stages:PREDICT",
         "a photograph becomes metric 3D Gaussians; or each one in a folder",
     ),
+    "photo.film": Entry(
+        "fovea.photo.stages:FILM",
+        "a camera moves before a scene made of a photograph: a film, its depth, stills",
+    ),
+    "photo.evaluate": Entry(
+        "fovea.photo.stages:EVALUATE",
+        "a scene is held against the other eye's photograph and true depth: scores, a page",
+    ),
 }
 
 

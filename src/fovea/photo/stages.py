@@ -5,6 +5,8 @@ Only declarations stand here, and their settings in `settings/`, so that help co
 
 from __future__ import annotations
 
+from fovea.photo.settings.evaluate import EvaluateConfig
+from fovea.photo.settings.film import FilmConfig
 from fovea.photo.settings.predict import PredictConfig
 from fovea.runs.stage import Output, Stage
 
@@ -25,5 +27,52 @@ PREDICT = Stage(
     resumable="items",
     metrics={"photographs": "max", "failed": "min", "gaussians": "max"},
     positional=("photo",),
+    requires=("photo",),
+)
+
+FILM = Stage(
+    name="photo.film",
+    summary="a camera moves before a scene made of a photograph: a film, its depth, stills",
+    config=FilmConfig,
+    implementation="fovea.photo.film:film",
+    outputs={
+        "video": Output("video", "film.mp4", "the film; format=webm|gif", optional=True),
+        "depth": Output("video", "depth.mp4", "the same film of the depth", optional=True),
+        "webm": Output("video", "film.webm", "the film; format=webm", optional=True),
+        "depth_webm": Output("video", "depth.webm", "of the depth; format=webm", optional=True),
+        "gif": Output("video", "film.gif", "the film; format=gif", optional=True),
+        "depth_gif": Output("video", "depth.gif", "of the depth; format=gif", optional=True),
+        "films": Output("folder", "films", "a film of each scene of a folder", optional=True),
+        "stills": Output("images", "stills", "the frames that were asked for", optional=True),
+    },
+    resumable="items",
+    metrics={"films": "max", "failed": "min"},
+    positional=("scene",),
+    requires=("photo",),
+)
+
+EVALUATE = Stage(
+    name="photo.evaluate",
+    summary="a scene is held against the other eye's photograph and true depth: scores, a page",
+    config=EvaluateConfig,
+    implementation="fovea.photo.evaluate:evaluate",
+    outputs={
+        "scores": Output("scores", "scores.json", "every score, beside a wall's and the ground's"),
+        "sheet": Output("file", "sheet.png", "photograph, depth, other eye, prediction, error"),
+        "page": Output("page", "report.html", "tables of all scores, and the pictures"),
+    },
+    metrics={
+        "test/psnr": "max",
+        "test/ssim": "max",
+        "test/psnr_seen": "max",
+        "test/ssim_seen": "max",
+        "test/abs_rel": "min",
+        "test/delta_1.25": "max",
+        "raw/psnr": "max",
+        "raw/abs_rel": "min",
+        "raw/delta_1.25": "max",
+    },
+    occasional=("raw/psnr", "raw/abs_rel", "raw/delta_1.25"),
+    positional=("scene", "data"),
     requires=("photo",),
 )
