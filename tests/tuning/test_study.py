@@ -212,8 +212,8 @@ def test_the_best_trial_is_a_recipe_that_runs(study_file: StudyFile, tmp_path: P
         study.run(plan)
         best = study.best
         assert best is not None
-        path = write_best(study, best)
-    recipe = load_recipe(path)
+        assert write_best(study, best) == "fovea run studies/toy/best.yaml"
+    recipe = load_recipe(Path("studies/toy/best.yaml"))
     done = execute(recipe, folder=tmp_path / "again", isolation="inline")
     assert done.scores("work")["val/score"] == best.values[0]
     assert recipe.steps[0].config.x == best.parameters["x"]  # pyright: ignore

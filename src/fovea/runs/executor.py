@@ -8,18 +8,17 @@ import subprocess
 import sys
 import time
 import uuid
-from pathlib import Path
 
 from fovea.runs.child import PARENT, STOP_FILE
 from fovea.runs.device import Placement, cores
 from fovea.runs.durable import saying_when_full
 from fovea.runs.lock import TOKEN, end_by_token
 from fovea.runs.plan import PlannedStage
+from fovea.runs.processes import oom_kills, tail
 from fovea.runs.record import Failure, StageRecord
 
 GRACE_S = 30.0
 """How long a stage has to save and leave once it was asked to."""
-TAIL_LINES = 40
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -42,7 +41,7 @@ class ChildStage:
         self._kill_at: float | None = None
         self._was_killed = False
         self._began = time.monotonic()
-        self._oom_kills = _oom_kills()
+        self._oom_kills = oom_kills()
         with saying_when_full("console.log", self.console), self.console.open("ab") as console:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fovea.runs.child", str(planned.folder)],
@@ -110,7 +109,7 @@ class ChildStage:
             return Failure("stopped", message, lines)
         if self._kill_at is not None:
             return Failure("stopped", f"{name} was stopped before it had begun its work.", lines)
-        if _oom_kills() > self._oom_kills:
+        if oom_kills() > self._oom_kills:
             message = (
                 f"{name} was killed by the system after {after}, because memory ran out. Take a "
                 "smaller resolution, fewer Gaussians or a smaller batch; the same command goes on "
@@ -126,19 +125,3 @@ class ChildStage:
             return Failure("killed", message, lines)
         message = f"{name} left with status {status} before it was done. See {self.console}."
         return Failure("crash", message, lines)
-
-
-def tail(console: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines that a stage printed."""
-    if not console.is_file():
-        return ""
-    with console.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
-
-
-def _oom_kills() -> int:
-    """How often the kernel has ended a process of this control group for want of memory."""
-    path = Path("/sys/fs/cgroup/memory.events")
-    words = path.read_text().split() if path.is_file() else []
-    return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0

@@ -104,32 +104,14 @@ def boot_id() -> str:
 
 
 def end_leftovers(note: dict[str, Any]) -> int:
-    """End what a dead owner left running on this machine; says how many processes that were."""
+    """End what a dead owner left running on this machine; says how many would not go."""
     if not note or note["host"] != socket.gethostname() or note["boot_id"] != boot_id():
         return 0
     return end_by_token(note["token"])
 
 
-def end_by_token(token: str, *, patience_s: float = 5.0) -> int:
-    """Kill every process that carries the token, and wait until they are gone."""
-    import psutil
+def end_by_token(token: str) -> int:
+    """Kill every process that carries the token; says how many would not go."""
+    from fovea.runs import processes  # psutil takes a while, and few callers come this far
 
-    found = [process for process in psutil.process_iter() if _carries(process, token)]
-    for process in found:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(found, timeout=patience_s)
-    return len(found)
-
-
-def _carries(process: Any, token: str) -> bool:
-    import psutil
-
-    if process.pid == os.getpid():
-        return False
-    try:
-        return token in process.environ().get(TOKEN, "").split(":")
-    except (psutil.Error, OSError):  # it ended meanwhile, or belongs to somebody else
-        return False
+    return processes.end(TOKEN, token)

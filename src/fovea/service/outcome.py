@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.errors import BackendError, BusyError, ConfigError
-from fovea.runs.executor import tail
+from fovea.runs.processes import tail
 from fovea.runs.run import Run
 
 LOST = {"code": "worker_lost", "message": "its process was ended from outside each time it ran"}
@@ -63,6 +63,7 @@ def result(run: Run) -> dict[str, Any]:
                 "state": stage.state,
                 "seconds": stage.seconds,
                 "scores": stage.scores,
+                "problems": list(stage.problems),
                 "reused_from": stage.reused_from,
             }
             for stage in stages

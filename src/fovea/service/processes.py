@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
+
+from fovea.runs import processes
+from fovea.runs.processes import is_alive
 
 MARK = "FOVEA_JOB"
 
@@ -41,12 +43,7 @@ def start(
 
 def marked(job: str) -> list[psutil.Process]:
     """The living processes of a job, oldest first, and all that they started."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        if _is_marked(process, job):
-            for one in (process, *_children(process)):
-                found.setdefault(one.pid, one)
-    return sorted(filter(is_alive, found.values()), key=lambda process: process.create_time())
+    return processes.carrying(MARK, job)
 
 
 def end(job: str, *, within_s: float = 5.0) -> int:
@@ -55,13 +52,7 @@ def end(job: str, *, within_s: float = 5.0) -> int:
     Returns:
         How many are left: 0, unless the system refuses to let them go within the time.
     """
-    deadline = time.monotonic() + within_s
-    while left := marked(job):
-        if time.monotonic() > deadline:
-            return len(left)
-        _kill(left)
-        psutil.wait_procs(left, timeout=0.5)
-    return 0
+    return processes.end(MARK, job, within_s=within_s)
 
 
 def me(number: int = 0) -> str:
@@ -92,35 +83,5 @@ def is_here(worker: str) -> bool:
     return worker.rsplit("/", 4)[0] == _host()
 
 
-def is_alive(process: psutil.Process) -> bool:
-    """Whether a process has not ended yet; one that waits to be buried has."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _host() -> str:
     return os.uname().nodename
-
-
-def _is_marked(process: psutil.Process, job: str) -> bool:
-    try:
-        return process.environ().get(MARK) == job
-    except (psutil.Error, OSError):
-        return False  # somebody else's, or gone by now
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _kill(processes: Iterable[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue

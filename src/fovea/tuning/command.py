@@ -63,6 +63,9 @@ def _tune(arguments: list[str]) -> int:
     parser.add_argument(
         "--amend", action="store_true", help="go on although target, goal or space has changed"
     )
+    parser.add_argument(
+        "--allow-new", action="store_true", help="search settings of a command nobody has heard of"
+    )
     options = parser.parse_intermixed_args(arguments)
     plan = _load(options)
     from fovea.tuning.study import Study
@@ -86,7 +89,6 @@ def _plan(arguments: list[str]) -> int:
     _add_study(parser)
     options = parser.parse_intermixed_args(arguments)
     plan = _load(options)
-    from fovea.config import to_yaml
     from fovea.tuning import pruner, sampler, trial
 
     chosen = sampler.choose(
@@ -116,7 +118,7 @@ def _plan(arguments: list[str]) -> int:
     lines = [console.pairs(facts), "", console.aligned([("PARAMETER", "RANGE", "WHEN"), *space])]
     lines += ["", *[f"note: {note}" for note in plan.notes], "", "The first trials would be:"]
     lines += [f"  {_written(values)}" for values in examples]
-    configs = [to_yaml(trial.resolve(plan, values).config) for values in examples]
+    configs = [trial.shown(plan, values) for values in examples]
     console.answer("\n".join(lines), facts | {"examples": examples, "configs": configs})
     return 0
 
@@ -149,12 +151,13 @@ def _best(arguments: list[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     with _open(options) as study:
         record = _picked(study, options.pick)
-        path = write_best(study, record, options.out)
+        command = write_best(study, record, options.out)
         values = [f"{g.metric} {v:.6g}" for g, v in zip(study.goals, record.values, strict=True)]
         console.answer(
             f"trial {record.number}: {', '.join(values)}\n  {_written(record.parameters)}\n"
-            f"  fovea run {path}",
-            {"trial": record.number, "values": record.values, "recipe": str(path)}
+            f"  {command}",
+            {"trial": record.number, "values": record.values, "command": command}
+            | {"recipe": str(options.out or study.folder / "best.yaml")}
             | {"parameters": record.parameters},
         )
     return 0
@@ -219,17 +222,19 @@ def _enqueue(arguments: list[str]) -> int:
 # What the verbs share
 
 
-def write_best(study: Study, record: Record, path: Path | None = None) -> Path:
-    """Write a trial as a recipe that runs by itself; says where."""
+def write_best(study: Study, record: Record, path: Path | None = None) -> str:
+    """Write a trial so that it runs by itself, best.yaml; says the command that runs it."""
     path = path or study.folder / "best.yaml"
     values = [f"{g.metric} = {v:.9g}" for g, v in zip(study.goals, record.values, strict=True)]
-    head = [
-        f"# {study.file.study}, trial {record.number}: {', '.join(values)}",
-        f"# fovea run {path}",
-    ]
+    head = [f"# {study.file.study}, trial {record.number}: {', '.join(values)}"]
+    if study.file.target.command is not None:
+        from fovea.tuning.foreign import best
+
+        return best.write(study.folder, study.trial_folder(record), path, head)
     recipe = study.recipe_of(record)
-    path.write_text("\n".join([*head, recipe.to_yaml()]), encoding="utf-8")
-    return path
+    text = "\n".join([*head, f"# fovea run {path}", recipe.to_yaml()])
+    path.write_text(text, encoding="utf-8")
+    return f"fovea run {path}"
 
 
 def write_report(study: Study) -> Path:
@@ -252,7 +257,7 @@ def _conclude(study: Study) -> None:
         base = next((r for r in study.records if r.is_baseline and r.state == "complete"), None)
         gain = f", base settings {base.values[0]:.6g}" if base and base != best else ""
         lines["best"] = f"trial {best.number}: {study.goals[0].metric} {best.values[0]:.6g}{gain}"
-        lines["run it"] = f"fovea run {write_best(study, best)}"
+        lines["run it"] = write_best(study, best)
     else:
         lines["choose"] = f"fovea tune best {study.folder} --pick knee"
     console.say(console.pairs(lines))
@@ -350,6 +355,8 @@ def _load(options: argparse.Namespace) -> Plan:
     from fovea.tuning.plan import load
 
     words = [word.removeprefix("--") for word in options.changes]
+    if getattr(options, "allow_new", False):
+        words.append("target.command.allow_new=true")
     if getattr(options, "trials", None) is not None:
         words.append(f"budget.trials={options.trials}")
     if getattr(options, "timeout", None) is not None:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, model_validator
 
 from fovea.config import RECIPES, Config, resolve, setting
 from fovea.errors import ConfigError, Problem
+from fovea.tuning.foreign.settings import CommandSettings
 from fovea.tuning.parameter import Form
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -41,7 +42,7 @@ class Target(Config):
     config: str | None = setting(
         None, "its base settings: a preset, or a YAML file beside the study file"
     )
-    command: dict[str, Any] | None = setting(None, "an external trainer", advanced=True)
+    command: CommandSettings | None = setting(None, "an external trainer", advanced=True)
 
 
 class Objective(Config):
@@ -134,6 +135,9 @@ class TrialRules(Config):
 
     timeout: Seconds | None = setting(None, "most time for a trial", gt=0)
     stall: Seconds | None = setting(None, "most time without any word from a trial", gt=0)
+    timeout_as: Literal["fail", "prune"] = setting(
+        "fail", "what a trial is that ran into one of the two, after it reported something"
+    )
     grace: Seconds = setting(20.0, "time to save and leave when asked to stop", gt=0)
     retries: Retries = setting(Retries(), "how often the same parameters are tried again")
     keep: str = setting(
@@ -241,11 +245,6 @@ def _refuse_what_comes_later(file: StudyFile) -> None:
     """The schema is whole; a few things in it are not built yet, and say so."""
     many_seeds = file.seeds if isinstance(file.seeds, tuple) else range(file.seeds)
     not_yet = (
-        (
-            file.target.command is not None,
-            "target.command",
-            "external trainers cannot be tuned yet; use target.stage with a stage of fovea",
-        ),
         (len(many_seeds) != 1, "seeds", "several seeds a trial are not built yet; leave it out"),
         (
             file.resources.workers != 1,

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from fovea import dialect
 from fovea.errors import ArtifactError, ConfigError, Problem
 from fovea.runs.durable import write_text
-from fovea.runs.lock import end_leftovers, me, owner
+from fovea.runs.lock import me
 from fovea.runs.recipe import Recipe
 from fovea.tuning import history, pruner, sampler, storage
 from fovea.tuning import trial as trials
@@ -140,8 +140,9 @@ class Study:
 
     @property
     def use(self) -> str:
-        """The stage that is tuned."""
-        return self.store.attributes["identity"]["target.stage"]
+        """What is tuned: a stage, or a command."""
+        identity = self.store.attributes["identity"]
+        return identity.get("target.stage") or identity["target.command"]
 
     @property
     def records(self) -> list[Record]:
@@ -244,7 +245,7 @@ class Study:
             if record.state != "running" or host != socket.gethostname():
                 continue
             if record.folder:
-                end_leftovers(owner(self.trial_folder(record) / "run"))
+                trials.end_lost(self.trial_folder(record))
             # Queued before it is failed, so that a second kill between the two loses nothing.
             self._requeue(record, "stale", self.file.trial.retries.stale)
             outcome = Outcome("failed", failure="worker_lost", message="its process was lost")
@@ -464,9 +465,7 @@ def _stopped(code: int) -> Ending:
 def _written(plan: Plan) -> str:
     """The study file with the command line's changes; its base by absolute path."""
     data = plan.file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    config = plan.file.target.config
-    if config and config.endswith((".yaml", ".yml")):
-        data["target"]["config"] = str((plan.beside / config).absolute())
+    data["target"] = plan.portable_target()
     return dialect.dump(data)
 
 

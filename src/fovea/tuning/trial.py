@@ -13,12 +13,13 @@ on with another's checkpoints. A retried trial keeps its folder: its run goes on
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +28,11 @@ from fovea.config import Resolved, to_yaml
 from fovea.errors import ArtifactError, ConfigError
 from fovea.runs.durable import write_json, write_text
 from fovea.runs.events import encode, read_events
+from fovea.runs.lock import end_leftovers, owner
 from fovea.runs.run import Run, execute
 from fovea.runs.stage import Event
 from fovea.tuning.definition import StudyFile
-from fovea.tuning.plan import Goal, Plan
+from fovea.tuning.plan import Goal, Plan, StageTarget
 from fovea.tuning.space import Values
 
 OUT_OF_MEMORY = ("out of memory", "OutOfMemoryError", "Cannot allocate memory")
@@ -44,9 +46,20 @@ def resolve(
     Raises:
         ConfigError: the parameters do not fit the space, or the stage does not take them.
     """
+    assert isinstance(plan.target, StageTarget), "a command has no Config"
     name = f"study {plan.file.study}" + ("" if number is None else f" #{number}")
     settings = plan.space.settings(plan.space.complete(parameters))
-    return plan.config_of(settings, source=name)
+    return plan.target.config_of(settings, source=name)
+
+
+def shown(plan: Plan, parameters: Mapping[str, Any]) -> str:
+    """What a trial with these parameters would run, for people.
+
+    Raises:
+        ConfigError: they do not fit the space, or the stage does not take them.
+    """
+    settings = plan.space.settings(plan.space.complete(parameters))
+    return plan.target.shown(settings, source=f"study {plan.file.study}")
 
 
 class Reported(Protocol):
@@ -121,6 +134,14 @@ class Watch:
             self.reason = "stall"
         return bool(self.reason)
 
+    def hear(self) -> None:
+        """Note that the trial is alive, though it reported nothing."""
+        self._heard = time.monotonic()
+
+    def replay(self, event: Event) -> None:
+        """Take over a point that an earlier start of this trial had reported."""
+        self._take(event)
+
     def finish(self) -> None:
         """Take over what an earlier start had reported, where the run was done before this one."""
         self._replay(None)
@@ -186,24 +207,13 @@ def run(
     """
     began = time.monotonic()
     _claim(folder, about)
+    settings = plan.space.settings(values)
     note = dict(about) | {"parameters": plan.space.asked(values), "started": time.time()}
+    note |= {"settings": settings, "checkpoints": plan.target.checkpoints}
     write_json(folder / "trial.json", {"schema": 1, "state": "running"} | note)
     watch = Watch(plan, trial, folder, asked_to_stop=asked_to_stop)
     try:
-        source = f"study {plan.file.study} #{about.get('number', '?')}"
-        config = plan.config_of(plan.space.settings(values), source=source).config
-        recipe = plan.recipe_of(config)
-        write_text(folder / "config.yaml", to_yaml(recipe.steps[0].config))
-        write_text(folder / "command.txt", f"{_command(plan, folder)}\n")
-        done = execute(
-            recipe,
-            folder=folder / "run",
-            isolation=plan.file.trial.isolation,
-            track=["tensorboard"] if plan.file.track.tensorboard else [],
-            watch=watch,
-            asked_to_stop=watch.asked_to_stop,
-        )
-        outcome = _outcome(plan, done, watch)
+        outcome = _work(plan, settings, folder, about.get("number", 0), watch)
     except ConfigError as error:
         outcome = Outcome("failed", failure="config", message=str(error))
     seconds = round(time.monotonic() - began, 3)
@@ -228,9 +238,37 @@ def run(
     )
 
 
+def _work(plan: Plan, settings: Values, folder: Path, number: int, watch: Watch) -> Outcome:
+    """Run the target with these settings, followed by the watch."""
+    if not isinstance(plan.target, StageTarget):
+        from fovea.tuning.foreign import work  # which answers in this module's words
+
+        return work.run(plan, plan.target, settings, folder, number, watch)
+    source = f"study {plan.file.study} #{number}"
+    recipe = plan.target.recipe_of(plan.target.config_of(settings, source=source).config)
+    write_text(folder / "config.yaml", to_yaml(recipe.steps[0].config))
+    write_text(folder / "command.txt", f"{_command(plan.target, folder)}\n")
+    done = execute(
+        recipe,
+        folder=folder / "run",
+        isolation=plan.file.trial.isolation,
+        track=["tensorboard"] if plan.file.track.tensorboard else [],
+        watch=watch,
+        asked_to_stop=watch.asked_to_stop,
+    )
+    return _outcome(plan, done, watch)
+
+
+def end_lost(folder: Path) -> None:
+    """End what a trial whose process was lost has left running."""
+    for place in (folder, folder / "run"):
+        end_leftovers(owner(place))
+
+
 def forget_checkpoints(folder: Path) -> None:
     """Drop what a trial only needed to go on; numbers, settings and outputs stay."""
-    for checkpoints in (folder / "run").glob("stages/*/ckpt"):
+    about: dict[str, Any] = json.loads((folder / "trial.json").read_text())
+    for checkpoints in folder.glob(about.get("checkpoints") or "run/stages/*/ckpt"):
         shutil.rmtree(checkpoints)
 
 
@@ -251,10 +289,10 @@ def _events(folder: Path) -> list[Event]:
     return list(read_events(path)) if path.is_file() else []
 
 
-def _command(plan: Plan, folder: Path) -> str:
-    if ":" in plan.use:
+def _command(target: StageTarget, folder: Path) -> str:
+    if ":" in target.use:
         return f"fovea run {folder / 'run' / 'recipe.yaml'}"
-    return f"fovea {plan.stage.name.replace('.', ' ')} --config {folder / 'config.yaml'}"
+    return f"fovea {target.name.replace('.', ' ')} --config {folder / 'config.yaml'}"
 
 
 def _outcome(plan: Plan, done: Run, watch: Watch) -> Outcome:
@@ -263,35 +301,70 @@ def _outcome(plan: Plan, done: Run, watch: Watch) -> Outcome:
     if done.state == "done":
         watch.finish()
         watch.latest |= stage.scores
-        return _answer(plan, stage.scores, watch)
+        return answer(plan, stage.scores, watch, seen=sorted(watch.latest))
     if watch.reason == "interrupted" or (done.state != "failed" and not watch.reason):
         number = done.manifest.get("signal") or 0
         return Outcome("interrupted", failure="interrupted", signal=number)
-    if watch.reason in ("pruned", "nan"):
-        return Outcome("pruned", failure=watch.reason, message=_why_pruned(watch))
-    if watch.reason in ("timeout", "stall"):
-        limit = getattr(plan.file.trial, watch.reason)
-        text = {
-            "timeout": f"took longer than {limit:g} s",
-            "stall": f"said nothing for {limit:g} s",
-        }
-        return Outcome("failed", failure=watch.reason, message=text[watch.reason])
+    if watch.reason:
+        return ended_by(plan, watch)
     code, message = (stage.error.code, stage.error.message) if stage.error else ("error", "")
     is_memory = code == "oom" or any(sign in message for sign in OUT_OF_MEMORY)
     return Outcome("failed", failure="oom" if is_memory else code, message=message)
 
 
-def _answer(plan: Plan, scores: Mapping[str, float], watch: Watch) -> Outcome:
-    """The values of a finished trial; a failure where they are no numbers."""
+def ended_by(plan: Plan, watch: Watch, *, percent: float | None = None) -> Outcome:
+    """What became of a trial that its watch has ended.
+
+    Args:
+        plan: the study.
+        watch: which knows the reason.
+        percent: how far the trial said it was.
+    """
+    if watch.reason == "interrupted":
+        return Outcome("interrupted", failure="interrupted")
+    if watch.reason in ("pruned", "nan"):
+        return Outcome("pruned", failure=watch.reason, message=_why_pruned(watch))
+    rules = plan.file.trial
+    limit: float = getattr(rules, watch.reason)
+    what = "took longer than" if watch.reason == "timeout" else "said nothing for"
+    far = "" if percent is None else f", at {percent:g} %"
+    has_reported = watch.goal.metric in watch.series
+    state = "pruned" if rules.timeout_as == "prune" and has_reported else "failed"
+    return Outcome(state, failure=watch.reason, message=f"{what} {limit:g} s{far}")
+
+
+def answer(
+    plan: Plan,
+    scores: Mapping[str, float],
+    watch: Watch,
+    *,
+    seen: Sequence[str],
+    where: str = "",
+) -> Outcome:
+    """The values of a finished trial; a failure where they are no numbers.
+
+    Args:
+        plan: the study.
+        scores: the metrics that it ended with.
+        watch: which has the series.
+        seen: the names of all metrics that were there, for the sentence.
+        where: what else to say about them.
+    """
     values = [_final(goal, scores, watch.series) for goal in plan.goals]
     for goal, value in zip(plan.goals, values, strict=True):
         if value is None:
-            seen = ", ".join(sorted(watch.latest)) or "none"
-            text = f"{plan.stage.name} ended without {goal.metric}. Metrics seen: {seen}."
+            listed = ", ".join(seen) or "none"
+            text = f"{plan.target.name} ended without {goal.metric}. Metrics seen: {listed}."
+            text += _near(goal.metric, seen) + where
             return Outcome("failed", failure="no_metric", message=text)
         if not math.isfinite(value):
             return Outcome("failed", failure="nan", message=f"{goal.metric} ended as {value}")
     return Outcome("complete", tuple(value for value in values if value is not None))
+
+
+def _near(name: str, seen: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, seen, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _final(
@@ -326,4 +399,7 @@ def excesses(file: StudyFile, metrics: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-__all__ = ["Outcome", "Watch", "excesses", "forget_checkpoints", "resolve", "run"]
+__all__ = [
+    "Outcome", "Watch", "answer", "end_lost", "ended_by", "excesses", "forget_checkpoints",
+    "resolve", "run", "shown",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Tuning what is not ours: any command that trains, supervised, and followed by its own files."""
