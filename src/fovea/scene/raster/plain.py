@@ -20,6 +20,7 @@ from fovea.scene.gaussians import Gaussians
 from fovea.scene.raster.splats import (
     ALPHA_MAX,
     ALPHA_MIN,
+    THINNEST,
     TILE,
     TRANSMITTANCE_MIN,
     Splats,
@@ -62,6 +63,8 @@ def project(gaussians: Gaussians, view: View) -> Splats:
         covariances[:, 0, 1],
         covariances[:, 1, 1] + view.blur,
     )
+    widen = thinness(a.detach(), b.detach(), c.detach())
+    a, c = a + widen, c + widen
     determinant = a * c - b * b
     valid = in_front & (determinant > 0)
     determinant = torch.where(valid, determinant, 1.0)
@@ -117,6 +120,13 @@ def blend(
         strips.append(torch.cat([image for image, _ in tiles], dim=1))
         leftovers.append(torch.cat([left_over for _, left_over in tiles], dim=1))
     return torch.cat(strips), torch.cat(leftovers)
+
+
+def thinness(a: Tensor, b: Tensor, c: Tensor) -> Float[Tensor, " N"]:
+    """What both variances lack for a splat to be as wide as can be inverted; mostly 0."""
+    total = a + c
+    smaller = (a * c - b * b) / total.clamp(min=1e-30)
+    return (THINNEST * total - smaller).clamp(min=0.0)
 
 
 def visible_radii(

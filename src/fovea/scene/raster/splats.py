@@ -20,6 +20,9 @@ ALPHA_MAX = 0.99
 """No Gaussian hides more than this; the gradient passes straight through the cap."""
 TRANSMITTANCE_MIN = 1e-4
 """A pixel is finished before the Gaussian that would bring its transmittance below this."""
+THINNEST = 1e-6
+"""The smaller variance on the image is at least this share of both: thinner splats, which only come
+without blur, are beyond what single precision can invert."""
 FRUSTUM_MARGIN = 0.3
 """How far beyond the image, in half widths, the projection's Jacobian still follows the mean."""
 

@@ -5,7 +5,8 @@ Worked in float64 between float32 arrays: a long thin Gaussian's determinant los
     otherwise.
 
 With W the camera's rotation, J the Jacobian of the perspective at the mean, R and s the Gaussian's
-axes and scales: U = J W R diag(s), 2D covariance = U U^T + blur.
+axes and scales: U = J W R diag(s), 2D covariance = U U^T + blur. A covariance that is too thin to
+be inverted in float32 is widened first, as in `plain`.
 """
 
 import math
@@ -15,6 +16,7 @@ from numba import njit
 
 TILE = 16
 ALPHA_MIN = 1.0 / 255.0
+THINNEST = 1e-6
 
 
 @njit("void(f4[:, ::1], i8, f8[:, ::1])", nogil=True, cache=True)
@@ -116,6 +118,10 @@ def forward(
             a += u[0, k] * u[0, k] * s * s
             b += u[0, k] * u[1, k] * s * s
             c += u[1, k] * u[1, k] * s * s
+        widen = THINNEST * (a + c) - (a * c - b * b) / (a + c)
+        if widen > 0:
+            a += widen
+            c += widen
         determinant = a * c - b * b
         px, py = fx * x / (z + epsilon) + cx, fy * y / (z + epsilon) + cy
         middle = 0.5 * (a + c)
