@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fovea.photo.batch import Outcome
 from fovea.photo.engine import Prediction
+from fovea.photo.focal import with_film
 from fovea.photo.photograph import Photograph
 from fovea.scene.camera import Camera
 from fovea.scene.color import linear_to_srgb
@@ -89,8 +90,8 @@ def _camera_aside(prediction: Prediction, aside: float) -> Camera:
     )
 
 
-def _fitted(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
-    scale = min(box[0] / width, box[1] / height, 1.0)
+def _fitted(height: int, width: int, box: tuple[int, int], *, most: float = 1.0) -> tuple[int, int]:
+    scale = min(box[0] / width, box[1] / height, most)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
@@ -105,7 +106,7 @@ def _put_pair(sheet: Image.Image, path: Path | None, left: int, top: int) -> Non
         ImageDraw.Draw(sheet).rectangle(frame, outline=RED, width=1)
         return
     with Image.open(path) as pair:
-        height, width = _fitted(pair.height, pair.width, CELL_PX)
+        height, width = _fitted(pair.height, pair.width, CELL_PX, most=4.0)
         sheet.paste(pair.resize((width, height), Image.Resampling.LANCZOS), (left, top))
 
 
@@ -114,7 +115,8 @@ def _words(outcome: Outcome) -> list[tuple[str, tuple[int, int, int]]]:
     lines = [(textwrap.shorten(outcome.file, LETTERS, placeholder=" ..."), INK)]
     if outcome.problem:
         return [*lines, *((line, RED) for line in _wrapped(outcome.problem, LINES - 1))]
-    facts = f"{outcome.width} x {outcome.height}, {outcome.film_mm:.3g} mm: {outcome.focal_source}"
+    lens = with_film(outcome.focal_source, outcome.film_mm)
+    facts = f"{outcome.width} x {outcome.height}, {lens}"
     lines += [(line, FAINT) for line in _wrapped(facts, 2)]
     notes = _wrapped("; ".join(outcome.notes), LINES - len(lines)) if outcome.notes else []
     return [*lines, *((line, FAINT) for line in notes)]

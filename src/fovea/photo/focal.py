@@ -79,6 +79,12 @@ def pixels_to_film(focal_px: float, *, width: int, height: int) -> float:
     return focal_px * FILM_DIAGONAL_MM / math.hypot(width, height)
 
 
+def with_film(source: str, film_mm: float) -> str:
+    """Where a focal length is known from, with its 35 mm equivalent where that does not say it."""
+    is_said = f"{film_mm:.3g} mm" in source
+    return source if is_said else f"{source} ({film_mm:.3g} mm on 35 mm film)"
+
+
 def reference_focal(exif: Mapping[str, Any], *, width: int, height: int) -> Focal:
     """The focal length by SHARP's own rules, which believe whatever stands there.
 
@@ -111,7 +117,7 @@ def _believable(exif: Mapping[str, Any], *, width: int, height: int) -> Focal:
         film = pixels_to_film(found.px, width=width, height=height)
         if low <= film <= high:
             return Focal(found.px, found.source, "; ".join(doubts))
-        doubts.append(f"{found.source} would be {film:.3g} mm on 35 mm film and is not believed")
+        doubts.append(f"{with_film(found.source, film)} is not believed")
     px = film_to_pixels(ASSUMED_MM, width=width, height=height)
     return Focal(px, f"assumed {ASSUMED_MM:g} mm", "; ".join(doubts))
 
@@ -155,7 +161,7 @@ def _by_guess(exif: Mapping[str, Any], width: int, height: int) -> Focal | None:
         return None
     film = real * (SMALL_FACTOR if real < SMALL_BELOW_MM else LARGE_FACTOR)
     px = film_to_pixels(film, width=width, height=height)
-    return Focal(px, f"EXIF {real:g} mm, guessed to be {film:.3g} mm on 35 mm film")
+    return Focal(px, f"EXIF {real:g} mm on a guessed sensor, {film:.3g} mm on 35 mm film")
 
 
 def _number(value: Any) -> float | None:

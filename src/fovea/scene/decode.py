@@ -93,7 +93,7 @@ def decode(
             picture.load()
             turn, oddity = _turn(picture, exif) if upright else (None, "")
             values, colors = _values(path, picture, turn, srgb=srgb)
-        except BROKEN as error:
+        except (Image.DecompressionBombError, *BROKEN) as error:
             raise damaged(path, error) from None
     return Decoded(values, exif, tuple(note for note in (*notes, trouble, oddity, colors) if note))
 
@@ -107,20 +107,18 @@ def open_picture(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """
     if not path.is_file():
         what = "it is no regular file" if path.exists() else "there is no such file"
+        if path.is_symlink() and not path.exists():
+            what = "it is a link that leads to nothing"
         raise ArtifactError(f"No picture {path}: {what}. Check the name.")
     _know_heic()
     try:
-        with _quietly(most_pixels):
+        with _quietly(None):  # what is too large is said below, with its size
             picture = Image.open(path)
     except UnidentifiedImageError:
         raise _no_picture(path) from None
     except PermissionError:
         raise ArtifactError(
             f"{path} may not be read by this user. Change its permissions, or copy it."
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise DataError(
-            f"{path} is larger than the {most_pixels} pixels that are read ({error}) Shrink it."
         ) from None
     except BROKEN as error:
         raise damaged(path, error) from None
@@ -226,7 +224,7 @@ def _know_heic() -> bool:
 
 
 @contextmanager
-def _quietly(most_pixels: int) -> Generator[None]:
+def _quietly(most_pixels: int | None) -> Generator[None]:
     """Without Pillow's warnings, and with our own limit in place of its."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most_pixels
     try:
