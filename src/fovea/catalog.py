@@ -122,6 +122,14 @@ STAGES: dict[str, Entry] = {
         "fovea.photo.stages:FILM",
         "a camera moves before a scene made of a photograph: a film, its depth, stills",
     ),
+    "photo.export": Entry(
+        "fovea.photo.stages:EXPORT",
+        "SHARP becomes a folder of ONNX networks that predicts without torch",
+    ),
+    "photo.convert": Entry(
+        "fovea.photo.stages:CONVERT",
+        "a scene becomes a file of another format, smaller, or in other axes",
+    ),
     "photo.evaluate": Entry(
         "fovea.photo.stages:EVALUATE",
         "a scene is held against the other eye's photograph and true depth: scores, a page",

@@ -5,7 +5,9 @@ Only declarations stand here, and their settings in `settings/`, so that help co
 
 from __future__ import annotations
 
+from fovea.photo.settings.convert import ConvertConfig
 from fovea.photo.settings.evaluate import EvaluateConfig
+from fovea.photo.settings.export import ExportConfig
 from fovea.photo.settings.film import FilmConfig
 from fovea.photo.settings.predict import PredictConfig
 from fovea.runs.stage import Output, Stage
@@ -74,5 +76,40 @@ EVALUATE = Stage(
     },
     occasional=("raw/psnr", "raw/abs_rel", "raw/delta_1.25"),
     positional=("scene", "data"),
+    requires=("photo",),
+)
+
+EXPORT = Stage(
+    name="photo.export",
+    summary="SHARP becomes a folder of ONNX networks that predicts without torch",
+    config=ExportConfig,
+    implementation="fovea.photo.onnx.export:export",
+    outputs={
+        "network": Output("folder", "network", "the parts and network.json; weights= takes it"),
+    },
+    metrics={"off": "min", "size_mb": "min"},
+    positional=("weights",),
+    requires=("photo", "onnx"),
+)
+
+CONVERT = Stage(
+    name="photo.convert",
+    summary="a scene becomes a file of another format, smaller, or in other axes",
+    config=ConvertConfig,
+    implementation="fovea.photo.convert:convert",
+    outputs={
+        "ply": Output("gaussians", "scene.ply", "every value; format=ply", optional=True),
+        "compressed": Output(
+            "gaussians", "scene.compressed.ply", "16 bytes each; format=compressed", optional=True
+        ),
+        "spz": Output("gaussians", "scene.spz", "SPZ 3; format=spz", optional=True),
+        "sog": Output("gaussians", "scene.sog", "SOG 2; format=sog", optional=True),
+        "splat": Output("gaussians", "scene.splat", "32 bytes each; format=splat", optional=True),
+        "glb": Output("gaussians", "scene.glb", "glTF; format=glb", optional=True),
+        "scores": Output("scores", "scores.json", "size, and how alike the pictures are"),
+    },
+    metrics={"gaussians": "min", "megabytes": "min", "psnr": "max", "ssim": "max"},
+    occasional=("psnr", "ssim"),
+    positional=("scene",),
     requires=("photo",),
 )

@@ -69,7 +69,7 @@ for _kind in (
         (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"),
         is_folder=True,
     ),
-    Kind("gaussians", "a Gaussian scene", (".ply", ".spz", ".pth")),
+    Kind("gaussians", "a Gaussian scene", (".ply", ".spz", ".sog", ".splat", ".glb", ".pth")),
     Kind(
         "photo",
         "a photograph, or a folder of them",

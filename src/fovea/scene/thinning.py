@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from fovea.errors import DataError
@@ -30,8 +30,9 @@ Watch = Callable[[int, int], None]
 
 INVISIBLE = 1 / 255
 """Opacity below which no viewer draws a Gaussian."""
-KEPT_SHARE = 1.6
-"""`both` prunes to so many times the budget and merges the rest: measured, see docs/scenes.md."""
+LOST_SHARE = 0.02
+"""`both` drops the weakest while together they add less than this share of the picture, and merges
+the rest: measured, see docs/scenes.md."""
 COLOR_DISTANCE = 1.0
 """How far apart colours differing by 1 are, in median scales of the neighbours, before merging."""
 NEIGHBOURS = 4
@@ -78,7 +79,7 @@ def thin(
 
     Those that add nothing to any view go first. Then, by strategy: `contribution` keeps those that
     add the most; `opacity` those of the largest opaque area, and asks no camera; `merge` joins
-    neighbours; `both` drops some that add little and joins the rest.
+    neighbours; `both` drops the weakest, of which little is seen, and joins the rest.
 
     Args:
         gaussians: the scene; harmonics and extras of joined ones are averaged.
@@ -105,8 +106,11 @@ def thin(
     if int(seen.sum()) <= budget:
         return _strongest(gaussians, weights, budget)
     scene, weights = gaussians[seen], weights[seen]
-    if strategy == "both" and len(scene) > round(KEPT_SHARE * budget):
-        kept = _order(weights)[: round(KEPT_SHARE * budget)].sort().values
+    if strategy == "both":
+        order = _order(weights)
+        reached = weights[order].double().cumsum(0)
+        enough = int((reached < (1 - LOST_SHARE) * reached[-1]).sum()) + 1
+        kept = order[: max(budget, enough)].sort().values
         scene, weights = scene[kept], weights[kept]
     return merged(scene, weights, budget)
 
@@ -161,7 +165,7 @@ def _pairs(scene: Gaussians, mass: Tensor, most: int) -> Int[np.ndarray, "P 2"]:
     size = scene.scales.double().mean(dim=1).numpy()
     places = np.concatenate([means, colors * COLOR_DISTANCE * np.median(size)], axis=1)
     count = min(NEIGHBOURS, len(scene))
-    distance, index = cKDTree(places).query(places, k=count, workers=-1)
+    distance, index = KDTree(places).query(places, k=count, workers=-1)
     first = np.repeat(np.arange(len(scene)), count - 1)
     second = index[:, 1:].ravel()
     weight = mass.numpy()
@@ -174,8 +178,7 @@ def _pairs(scene: Gaussians, mass: Tensor, most: int) -> Int[np.ndarray, "P 2"]:
 
 
 def _disjoint(first: np.ndarray, second: np.ndarray, cost: np.ndarray, most: int) -> np.ndarray:
-    """The first of the pairs that share no member, by rounds: a pair goes where it is the best that
-    both members have left."""
+    """Pairs that share no member: each is the best that both of its members are in."""
     rank = np.arange(len(first))
     size = int(max(first.max(initial=0), second.max(initial=0))) + 1
     best = np.full(size, len(first))
