@@ -20,6 +20,7 @@ from fovea.photo.composer import Ndc, compose
 from fovea.photo.model.initializer import depth_from_disparity, initialize
 from fovea.photo.model.network import SharpNetwork
 from fovea.photo.model.vit import VitTokens
+from fovea.photo.precision.pages import release
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def stages(
     maps = encoder.maps(merged)
     for number, each in enumerate(maps):
         yield f"encoder_feature_{number}", each
+    release(encoder.parameters())  # 2.5 GiB of the full network's file
     fused = network.monodepth_decoder.begin(maps[4])
     yield "monodepth_fusion_4", fused
     for level in (3, 2, 1, 0):

@@ -74,7 +74,8 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
     from fovea.photo.torch_predictor import load_torch
     from fovea.photo.weights import find_weights
 
-    return load_torch(find_weights(weights), settings, device)
+    path = find_weights(weights, accept_licence=settings.accept_licence)
+    return load_torch(path, settings, device)
 
 
 def known_weights(wanted: str) -> str:
@@ -110,4 +111,4 @@ def _load_onnx(folder: Path, settings: EngineConfig) -> Predictor:
         )
     from fovea.photo.onnx.predictor import load_onnx
 
-    return load_onnx(folder)
+    return load_onnx(folder, settings)

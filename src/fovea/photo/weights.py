@@ -126,7 +126,7 @@ def find_weights(
         name_or_path: `sharp`, or the path of a file.
         accept_licence: that the licence is accepted; FOVEA_ACCEPT_LICENCE=1 says the same. Once is
             enough: it is noted in the cache.
-        watch: told (bytes here, bytes in all) while the file comes.
+        watch: told (bytes here, bytes in all) while the file comes; by default the log is.
         published: what `sharp` stands for.
 
     Raises:
@@ -146,7 +146,7 @@ def find_weights(
     _require_licence(published, accepted=accept_licence)
     target = weights_folder() / published.filename
     log.info("%s comes from %s", published.filename, published.url)
-    download(Source(published.url), target, check=_require_sharp, watch=watch)
+    download(Source(published.url), target, check=_require_sharp, watch=watch or _Logged())
     return target
 
 
@@ -184,6 +184,20 @@ def licence_notice(published: Published = SHARP) -> str:
     )
 
 
+class _Logged:
+    """Says every twentieth of the way how far it is."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, here: int, whole: int | None) -> None:
+        part = 20 * here // whole if whole else here // (100 << 20)
+        if part > self._said:
+            self._said = part
+            of = f" of {whole / 1e9:.2f}" if whole else ""
+            log.info("%.2f%s GB of the weights are here", here / 1e9, of)
+
+
 def _require_licence(published: Published, *, accepted: bool) -> None:
     note = weights_folder() / f"{published.filename}.licence.json"
     if note.is_file():
@@ -192,7 +206,7 @@ def _require_licence(published: Published, *, accepted: bool) -> None:
         raise BackendError(
             f"the weights {published.filename} are not in {weights_folder()} and are downloaded"
             f" once their licence is accepted. {licence_notice(published)} To accept it, set"
-            f" {LICENCE_ENV}=1 or give accept_licence=true; or take the built-in network,"
+            f" {LICENCE_ENV}=1 or give engine.accept_licence=true; or take the built-in network,"
             " weights=lite."
         )
     note.parent.mkdir(parents=True, exist_ok=True)

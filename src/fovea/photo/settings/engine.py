@@ -17,6 +17,12 @@ class EngineConfig(Config):
         local_only=True,
         min_length=1,
     )
+    accept_licence: bool = setting(
+        False,
+        "accept the licence of weights that are downloaded; it is named before, and asked for once",
+        in_fingerprint=False,
+        local_only=True,
+    )
     engine: Literal["auto", "torch", "onnx"] = setting(
         "auto", "what computes; auto is onnx for a folder of photo.export, else torch"
     )
