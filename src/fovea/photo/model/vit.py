@@ -58,7 +58,7 @@ class VisionTransformer(nn.Module):
     def embed(self, crops: Float[Tensor, "C 3 P P"]) -> Float[Tensor, "C T D"]:
         """The class token and a token a patch, with their places added."""
         patches = self.patch_embed(crops)
-        first = self.cls_token.expand(len(patches), -1, -1)
+        first = self.cls_token.expand(patches.shape[0], -1, -1)
         return torch.cat([first, patches], dim=1) + self.pos_embed
 
     def as_map(self, tokens: Float[Tensor, "C T D"]) -> Float[Tensor, "C D g g"]:

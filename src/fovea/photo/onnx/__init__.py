@@ -1,0 +1,1 @@
+"""SHARP as ONNX: the network in parts, and an engine that predicts with them and without torch."""
