@@ -88,7 +88,7 @@ def test_a_study_says_the_same(sample: Path, tmp_path: Path, by_flags):
     (tmp_path / "study.yaml").write_text(dialect.dump(study))
     plan = load_study(tmp_path / "study.yaml")
     config = resolve_trial(plan, chosen).config
-    execute(plan.recipe_of(config), root=tmp_path / "r", device="cpu")
+    execute(plan.target.recipe_of(config), root=tmp_path / "r", device="cpu")
     assert made_in(tmp_path / "r") == by_flags
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fovea.errors import ConfigError, RecipeError
 from fovea.tuning import trial
-from fovea.tuning.plan import load
+from fovea.tuning.plan import StageTarget, load
 
 StudyFile = Callable[..., Path]
 
@@ -129,9 +129,10 @@ def test_a_trial_has_the_config_that_the_same_values_give_elsewhere(
     from fovea.config import resolve, to_yaml
 
     plan = load(study_file(fixed={"optimizer": {"rate": 0.5}}))
+    assert isinstance(plan.target, StageTarget)
     by_study = trial.resolve(plan, {"x": 1.25, "depth": 4}, number=7)
     by_words = resolve(
-        plan.stage.config,
+        plan.target.stage.config,
         name="toy.work",
         arguments=["x=1.25", "--depth", "4", "optimizer.rate=0.5"],
     )
