@@ -40,7 +40,7 @@ class Drawn:
         """The same view with what nobody has seen filled from around it."""
         depth_sum = (self.depth * self.alpha)[..., None]
         values = np.concatenate([self.colors, depth_sum], axis=-1)
-        whole = fill(values, self.alpha, self.depth)
+        whole = fill(values, self.alpha)
         return Drawn(whole[..., :3], np.ones_like(self.alpha), whole[..., 3])
 
     def picture(self, color_space: str, *, cut_off: bool = False) -> Picture:
