@@ -53,7 +53,10 @@ COMMANDS: dict[str, Command] = {
         "fovea.scene.raster.warmup:main", "compile the CPU rasteriser ahead of time", ("scene",)
     ),
 }
+SHORT: dict[str, tuple[str, str]] = {"photo": ("photo", "photos")}
+"""Rooms whose name and a path run a recipe, one on a file and one on a folder: `vars.path`."""
 EXAMPLES = {
+    "fovea photo me.jpg": "one photograph -> a scene to walk in, and a film",
     "fovea demo": "its own photographs -> an object to walk around",
     "fovea relight fit photos/ iterations=7000": "the same with your own photographs",
     "fovea run demo fit.iterations=2000": "a recipe, with one setting changed",
@@ -214,12 +217,23 @@ def _room(room: str, words: list[str]) -> int:
         text += f"{console.pairs(about)}\n\nfovea {room} VERB --help lists every setting."
         console.answer(text, about)
         return 0
+    if words[0] not in verbs and room in SHORT and _looks_like_path(words[0]):
+        from fovea.runs import command
+
+        for_file, for_folder = SHORT[room]
+        is_folder = os.path.isdir(words[0])  # noqa: PTH112 -- pathlib is not needed for the help
+        return command.short(for_folder if is_folder else for_file, words[0], words[1:])
     if words[0] not in verbs:
         raise ConfigError(
             f"'{words[0]}' is not a verb of {room}.{catalog.nearest(words[0], verbs)} "
             f"Its verbs: {', '.join(verbs)}."
         )
     return _stage(catalog.stage(f"{room}.{words[0]}"), words[1:])
+
+
+def _looks_like_path(word: str) -> bool:
+    """Whether a word that is no verb is meant as a file or a folder."""
+    return "=" not in word and (os.path.exists(word) or "." in word or os.sep in word)  # noqa: PTH110
 
 
 def _stage(stage: Stage, words: list[str]) -> int:

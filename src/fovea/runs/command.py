@@ -5,18 +5,30 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from fovea import catalog, console
+from fovea.config import RECIPES
 from fovea.errors import ConfigError
 from fovea.runs import progress
 from fovea.runs.cache import Cache
 from fovea.runs.plan import PlannedStage
 from fovea.runs.plan import plan as plan_of
-from fovea.runs.recipe import Recipe, load
-from fovea.runs.run import ROOT, Run, all_runs, execute, fresh_folder, newest_of, unfinished
+from fovea.runs.recipe import Recipe, load, stages_of
+from fovea.runs.run import (
+    DONE_IN_PART,
+    ROOT,
+    Run,
+    all_runs,
+    execute,
+    fresh_folder,
+    newest_of,
+    unfinished,
+)
 
 
 def run_options() -> argparse.ArgumentParser:
@@ -113,9 +125,28 @@ def demo(arguments: list[str]) -> int:
         prog="fovea demo", description=demo.__doc__, parents=[run_options()], allow_abbrev=False
     )
     options, flags = parser.parse_known_args(arguments)
-    recipe = load("demo", joined(flags))
+    return _carry_out_and_show(load("demo", joined(flags)), options)
+
+
+def short(name: str, path: str, arguments: list[str]) -> int:
+    """Run the recipe of that name on one path, and say where its page is.
+
+    `vars.path` is the path. A setting whose first word is no stage is one of the first stage.
+    """
+    parser = argparse.ArgumentParser(prog="fovea", parents=[run_options()], allow_abbrev=False)
+    options, flags = parser.parse_known_args(arguments)
+    stages = list(stages_of(RECIPES / f"{name}.yaml"))
+    words = [
+        word if re.split(r"[.=\[]", word)[0] in (*stages, "vars") else f"{stages[0]}.{word}"
+        for word in joined(flags)
+    ]
+    quoted = json.dumps(path, ensure_ascii=False)
+    return _carry_out_and_show(load(name, [f"vars.path={quoted}", *words]), options)
+
+
+def _carry_out_and_show(recipe: Recipe, options: argparse.Namespace) -> int:
     code = carry_out(recipe, options)
-    if code == 0 and not options.dry_run:
+    if code in (0, DONE_IN_PART) and not options.dry_run:
         _show_page(options.run or newest_of(options.root, recipe.name))
     return code
 

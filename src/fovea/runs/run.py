@@ -47,6 +47,8 @@ from fovea.runs.stage import Event
 
 ROOT = Path("runs")
 SCHEMA = 1
+DONE_IN_PART = 4
+"""The exit status when a stage that may fail did, or some of a stage's items could not be done."""
 STOP_FILE = "stop.requested"
 ERRORS: dict[str, type[FoveaError]] = {
     kind.code: kind
@@ -170,7 +172,7 @@ class Run:
         """0 done, 4 done but for a part, 130 or 143 stopped, else the failure's."""
         manifest, failures = self.manifest, self.failures
         if manifest["state"] == "done":
-            return 4 if failures or any(stage.problems for stage in self.stages) else 0
+            return DONE_IN_PART if failures or any(stage.problems for stage in self.stages) else 0
         if manifest["state"] == "failed" and failures and failures[0].error:
             return ERRORS.get(failures[0].error.code, JobError).exit_code
         return {15: 143}.get(manifest.get("signal") or 2, 130)
