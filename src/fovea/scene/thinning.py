@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ INVISIBLE = 1 / 255
 LOST_SHARE = 0.02
 """`both` drops the weakest while together they add less than this share of the picture, and merges
 the rest: measured, see docs/scenes.md."""
-COLOR_DISTANCE = 1.0
+COLOR_DISTANCE = 30.0
 """How far apart colours differing by 1 are, in median scales of the neighbours, before merging."""
 NEIGHBOURS = 4
 MOST_OPACITY = 0.999
@@ -165,7 +165,8 @@ def _pairs(scene: Gaussians, mass: Tensor, most: int) -> Int[np.ndarray, "P 2"]:
     size = scene.scales.double().mean(dim=1).numpy()
     places = np.concatenate([means, colors * COLOR_DISTANCE * np.median(size)], axis=1)
     count = min(NEIGHBOURS, len(scene))
-    distance, index = KDTree(places).query(places, k=count, workers=-1)
+    tree: Any = KDTree(places)  # scipy's own types make an integer of what it returns
+    distance, index = tree.query(places, k=count, workers=-1)
     first = np.repeat(np.arange(len(scene)), count - 1)
     second = index[:, 1:].ravel()
     weight = mass.numpy()
@@ -211,7 +212,10 @@ def _joined(
     quats, scales = (torch.from_numpy(values) for values in decomposed(six.numpy()))
     covered = scene.opacities * _areas(scene)
     area = (scales[:, 0] * scales[:, 1]).clamp_min(1e-30)
-    opacities = ((covered[one] + covered[other]) / area).clamp_max(MOST_OPACITY)
+    excess = (covered[one] + covered[other]) / (MOST_OPACITY * area)
+    # Where two cover more than one can, opaque as it is, it grows: gaps cost more than blur.
+    scales = scales * excess.clamp_min(1.0).sqrt()[:, None]
+    opacities = (excess * MOST_OPACITY).clamp_max(MOST_OPACITY)
     opacities = torch.maximum(
         opacities, torch.minimum(scene.opacities[one], scene.opacities[other])
     )
