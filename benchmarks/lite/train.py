@@ -79,7 +79,8 @@ def losses(said: Surfaces, behind: Tensor, inverse: Tensor, focal: Tensor) -> di
         slopes += [g.diff(dim=1).abs().clamp(max=1).mean(), g.diff(dim=2).abs().clamp(max=1).mean()]
     terms["edges"] = torch.stack(slopes).sum() / 4
     ratio = (truth[:, 0] - truth[:, 1]).clamp(0, 3)
-    terms["behind"] = (said.log_behind - ratio).abs().mean()
+    is_there = (inverse[:, 1] > LEAST_INVERSE).float()
+    terms["behind"] = ((said.log_behind - ratio).abs() * is_there).mean()
     hidden = (ratio > 0.05)[:, None].float()
     terms["hidden_color"] = ((said.color_behind - behind).abs() * hidden).mean()
     return terms
@@ -134,10 +135,10 @@ def main() -> None:
     views = fields(given.views, given.count, "r")
     began = saved_at = time.time()
     sums: dict[str, float] = {}
-    first = step
+    first, ready = step, 0
     while (share := (time.time() - began) / (60 * given.minutes)) < 1:
         rng = np.random.default_rng([7, step])
-        ready = int((given.views / "done.txt").read_text())
+        ready = int((given.views / "done.txt").read_text() or ready)
         sideways = rng.random() < 0.25
         candidates = rng.integers(HELD_OUT, ready, 12 * given.batch)
         candidates = candidates[(views["camera"][candidates, 1] > 0.5) == sideways]
@@ -146,7 +147,8 @@ def main() -> None:
             step += 1
             continue
         image, behind, inverse, focal = batch(views, rows, rng)
-        rate = min(1.0, (step - first + 1) / 60) * max(0.5 * (1 + np.cos(np.pi * share)), 0.02)
+        fall = max(0.5 * (1 + float(np.cos(np.pi * share))), 0.02)
+        rate = min(1.0, (step - first + 1) / 60) * fall
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         said = network(image.contiguous(memory_format=torch.channels_last), focal)

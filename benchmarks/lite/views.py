@@ -99,7 +99,8 @@ def main() -> None:
         if index % 20 == 19:
             for array in out.values():
                 array.flush()  # type: ignore[attr-defined]
-            done.write_text(str(index + 1))
+            done.with_suffix(".partial").write_text(str(index + 1))
+            done.with_suffix(".partial").replace(done)
 
 
 if __name__ == "__main__":

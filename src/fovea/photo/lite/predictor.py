@@ -1,8 +1,7 @@
 """`lite`: the predictor that ships with the package.
 
-It does what SHARP does, roughly: metric depth of the visible surface and of what lies close behind its
-borders, as Gaussians. It knows the world from pictures that we rendered, and from half an hour of
-training on a CPU; see `LIMITS`.
+It does what SHARP does, roughly: metric depth of the visible surface and of what lies close behind
+its borders, as Gaussians. It knows the world from rendered pictures only; see `LIMITS`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import torch
 
 from fovea.errors import ArtifactError
 from fovea.photo.engine import Prediction, Watch, unwatched
-from fovea.photo.lite.edges import far_side, guided, jumps, sharpened
+from fovea.photo.lite.edges import JUMP, far_side, guided, sharpened, without_spikes
 from fovea.photo.lite.network import WEIGHTS, LiteNetwork
 from fovea.photo.lite.surfaces import Grid, discs, joined
 from fovea.training.device import torch_device
@@ -61,13 +60,13 @@ class LitePredictor:
         """Turn a photograph into a scene of metric Gaussians."""
         start = time.perf_counter()
         watch(0, 2)
-        focal = photograph.focal_px / (photograph.height * photograph.width) ** 0.5
+        focal = float(photograph.focal_px) / (photograph.height * photograph.width) ** 0.5
         log_inverse, log_behind, color_behind = self._surfaces(photograph.pixels, focal)
         between = time.perf_counter()
         watch(1, 2)
         grid, picture = _grid(photograph)
         side = (grid.height * grid.width) ** 0.5
-        sharp = guided(log_inverse, picture, radius=max(round(side / 40), 2))
+        sharp = guided(without_spikes(log_inverse), picture, radius=max(round(side / 40), 2))
         sharp = sharpened(sharp, radius=max(round(side / 120), 1))
         low, far_color, share = far_side(sharp, picture, radius=max(round(HIDDEN * side), 2))
         size = (grid.width, grid.height)
@@ -77,7 +76,8 @@ class LitePredictor:
         behind = np.minimum(behind * (1 - known) + low * known, sharp)
         hidden_color = said_color * (1 - known[..., None]) + far_color * known[..., None]
         depth = np.minimum(focal / np.exp(np.stack([sharp, behind])), FARTHEST_M)
-        hides = (sharp - low > 0.06) & ~jumps(sharp, jump=10.0)
+        depth = depth.astype(np.float32, copy=False)
+        hides = sharp - low > JUMP
         gaussians = joined(
             [discs(grid, depth[0], picture), discs(grid, depth[1], hidden_color, keep=hides)]
         )
@@ -85,12 +85,12 @@ class LitePredictor:
         watch(2, 2)
         seconds = {"load": self._load_s, "network": between - start, "after": end - between}
         self._load_s = 0.0
-        return Prediction(gaussians, depth.astype(np.float32), photograph, seconds)
+        return Prediction(gaussians, depth, photograph, seconds)
 
     def _surfaces(
         self, pixels: np.ndarray, focal: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Log inverse depth, log depth ratio and hidden colours; the mean over the mirrored picture."""
+        """Log inverse depth, log depth ratio, hidden colours: the mean with the mirrored picture's."""
         height, width = network_size(*pixels.shape[:2])
         small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
         image = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
@@ -122,7 +122,7 @@ def _grid(photograph: Photograph) -> tuple[Grid, np.ndarray]:
     if factor < 1:
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     picture = pixels.astype(np.float32) / 255
-    focal = photograph.focal_px
+    focal = float(photograph.focal_px)
     grid = Grid(height, width, focal * width / photograph.width, focal * height / photograph.height)
     return grid, picture
 

@@ -20,9 +20,9 @@ Picture = Float32[np.ndarray, "height width 3"]
 WIDTH = 0.6
 """Standard deviation of a Gaussian, in cells of the grid."""
 OPACITY = 0.98
-MOST_STRETCH = 3.0
+MOST_STRETCH = 1.5
 """A disc seen from the side is drawn out no more than this."""
-THIN = 0.15
+THIN = 0.4
 """Thickness of a disc beside its radius."""
 
 
@@ -36,7 +36,7 @@ class Grid:
     focal_y: float
 
     def rays(self) -> tuple[Float32[np.ndarray, " width"], Float32[np.ndarray, " height"]]:
-        """x / z of the columns, y / z of the rows."""
+        """Slopes x / z of the columns and y / z of the rows."""
         x = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.focal_x
         y = (np.arange(self.height, dtype=np.float32) + 0.5 - self.height / 2) / self.focal_y
         return x, y
@@ -89,7 +89,7 @@ def discs(
 
 def _slopes(log_depth: Map) -> tuple[Map, Map]:
     """Change of the log depth a cell; zero where the surface jumps."""
-    smooth = cv2.blur(log_depth, (3, 3))
+    smooth = cv2.blur(log_depth, (5, 5))
     slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     flat = cv2.dilate(jumps(log_depth).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
