@@ -23,9 +23,9 @@ from fovea.scene.image import Pixels, to_uint8
 Frame = Pixels | UInt8[np.ndarray, "height width 3"]
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
-    # yuv420p is what every browser and player shows. With several threads x264 gives other bytes
-    # now and then, for the same frames.
-    ".mp4": ("libx264", "yuv420p", {"crf": "18", "preset": "medium", "threads": "1"}),
+    # yuv420p is what every browser and player shows. With macroblock trees x264 gives other bytes
+    # for the same frames now and then.
+    ".mp4": ("libx264", "yuv420p", {"crf": "18", "preset": "medium", "x264-params": "mbtree=0"}),
     ".webm": ("libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"}),
 }
 GIF_SHORTEST_MS = 20
