@@ -1,8 +1,9 @@
 """Ray casting of random scenes: colour and exact depth of the first and of the second surface.
 
-A scene is a table of solids. Each is a unit shape under an affine map, so that one ray test a shape is
-enough: the ray goes through the inverse map and keeps its parameter. y points down, z forward, metres.
-Textures live in one atlas with their smaller copies under them, so that far surfaces do not flicker.
+A scene is a table of solids. Each is a unit shape under an affine map, so that one ray test a shape
+is enough: the ray goes through the inverse map and keeps its parameter. y points down, z forward,
+metres. Textures live in one atlas, their smaller copies under them, so that far surfaces do not
+flicker.
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ def _cast(
     height, width, focal, eye, rotation, light, sun, ambient, sky, panorama, fog, seed,
     shape, group, centre, inverse, size, radius, skin, bounds, atlas, panoramas,
 ):  # fmt: skip
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - Numba's own generator
     color = np.zeros((2, height, width, 3), np.float32)
     depth = np.full((2, height, width), FAR_M, np.float32)
     owner = np.full((2, height, width), -1, np.int32)
@@ -342,11 +343,11 @@ def _cast(
                         if layer == 1:
                             continue
                         for i in range(3):
-                            ray[i] = light[i] + 0.12 * (np.random.rand() - 0.5)
+                            ray[i] = light[i] + 0.12 * (np.random.rand() - 0.5)  # noqa: NPY002
                         if _blocked(p, ray, 20.0, shape, centre, inverse, size, radius, -1):
                             visible[y, x] = 0.0
                         for i in range(3):
-                            ray[i] = n[i] + 1.3 * (np.random.rand() - 0.5)
+                            ray[i] = n[i] + 1.3 * (np.random.rand() - 0.5)  # noqa: NPY002
                         if _blocked(p, ray, 0.1 * t, shape, centre, inverse, size, radius, -1):
                             opened[y, x] = 0.25
                         continue

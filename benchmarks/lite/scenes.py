@@ -1,7 +1,7 @@
 """Random scenes that a camera might have met: rooms, streets, tables, one thing near a wall.
 
-Everything stands on something, as things do: that the ground is near below and far above, that things
-hide each other and that light falls from above are the cues a single photograph has.
+Everything stands on something, as things do: that the ground is near below and far above, that
+things hide each other and that light falls from above are the cues a single photograph has.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from render import (
     CLOTH,
     CONE,
     CYLINDER,
-    ELLIPSE,
     LEAF,
     RECTANGLE,
     RING,
@@ -365,7 +364,7 @@ def _close(s: Stage) -> tuple[np.ndarray, float]:
     coat = s.skin(r * rng.uniform(1, 3))
     centre = np.array([rng.normal() * 0.12 * near, rng.normal() * 0.08 * near, near + r])
     s.add(BALL, centre, r * rng.uniform(0.7, 1.2, 3), any_rotation(rng), coat)
-    below = centre + [rng.normal() * r, 2.2 * r, 0.3 * r]
+    below = centre + r * np.array([rng.normal(), 2.2, 0.3])
     s.add(
         rng.choice([BALL, BALL, BOX]), below, r * np.array([2.0, 1.5, 1.0]), turn(1, rng.normal())
     )

@@ -2,8 +2,9 @@
 
     python benchmarks/lite/score.py --data ../shared/data
 
-Depth is scored after scale and shift of its inverse; the right view is drawn with the same two numbers,
-so that the guesses meet the same question. `--record` writes the rows as the other benchmarks do.
+Depth is scored after scale and shift of its inverse; the right view is drawn with the same two
+numbers, so that the guesses meet the same question. `--record` writes the rows as the other
+benchmarks do.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fovea.photo.turbo import depth_colors
 from fovea.scene.image import write_image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
-from record import write_record  # noqa: E402
+from record import write_record
 
 PAIRS = {
     "stereo_motorcycle": {"focal_px": 994.978, "baseline_mm": 193.001, "offset_px": 31.086},

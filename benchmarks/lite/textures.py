@@ -8,27 +8,33 @@ import cv2
 import numpy as np
 from render import TEXTURE
 
-PHOTOGRAPHS = (
-    "astronaut.png brick.png camera.png chelsea.png coffee.png coins.png grass.png gravel.png "
-    "hubble_deep_field.jpg ihc.png moon.png retina.jpg rocket.jpg page.png text.png"
-).split()
+PHOTOGRAPHS = [
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "retina.jpg",
+    "rocket.jpg",
+    "page.png",
+    "text.png",
+]
 """Of scikit-image (public domain, CC0). Its motorcycle is for testing, hence not here."""
 
 
 def photographs() -> list[np.ndarray]:
-    """The photographs that scikit-image and, where installed, scikit-learn carry."""
+    """The photographs that the package scikit-image carries."""
     import skimage.data
 
-    folders = [Path(skimage.data.__file__).parent]
-    files = [folders[0] / name for name in PHOTOGRAPHS]
-    try:
-        import sklearn.datasets
-    except ImportError:
-        pass
-    else:
-        folder = Path(sklearn.datasets.__file__).parent / "images"
-        files += [folder / "china.jpg", folder / "flower.jpg"]
-    return [cv2.imread(str(f))[..., ::-1].astype(np.float32) / 255 for f in files if f.exists()]
+    folder = Path(skimage.data.__file__).parent
+    files = [folder / name for name in PHOTOGRAPHS]
+    return [cv2.imread(str(f))[..., ::-1].astype(np.float32) / 255 for f in files]
 
 
 def panoramas(folder: Path | None) -> np.ndarray:

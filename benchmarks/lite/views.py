@@ -2,7 +2,8 @@
 
     python benchmarks/lite/views.py --into runs/lite/views --count 6000 --seed 1
 
-Portrait views are stored lying on their side, with a mark. The rendering can be stopped and goes on.
+Portrait views are stored lying on their side, with a mark. The rendering can be stopped and goes
+on.
 """
 
 from __future__ import annotations

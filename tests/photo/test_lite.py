@@ -100,7 +100,7 @@ def test_a_file_of_other_weights_is_refused_by_name(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ArtifactError, match="other.safetensors"):
+    with pytest.raises(ArtifactError, match=r"other\.safetensors"):
         load_lite(tmp_path / "other.safetensors")
 
 
@@ -109,6 +109,7 @@ def test_folding_takes_over_the_batch_normalisation() -> None:
     weight = torch.randn(32, 3, 3, 3, generator=generator)
     norm = torch.nn.BatchNorm2d(32, eps=BATCH_NORM_EPSILON).eval()
     for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        assert values is not None
         values.data.uniform_(0.5, 2.0, generator=generator)
     names = {name: f"_bn0.{name}" for name in ("weight", "bias", "running_mean", "running_var")}
     state = {"_conv_stem.weight": weight}

@@ -1,7 +1,7 @@
 """Bring a small map up to a photograph's size so that its edges lie on the photograph's.
 
-The guided filter finds, in every window, the map as a linear function of the colours; near a jump of
-the depth what it gives still runs from one side to the other, so each pixel is then drawn towards the
+The guided filter finds, in every window, the map as a linear function of the colours; near a jump
+of the depth what it gives still runs from one side to the other, so each pixel is then drawn to the
 side it is nearer to. A surface that hangs between two others is what one sees first in a new view.
 """
 
@@ -70,8 +70,8 @@ def sharpened(values: Map, *, radius: int, jump: float = JUMP) -> Map:
 def without_spikes(values: Map, *, frame: int = 12, size: int = 17, rise: float = 0.1) -> Map:
     """Takes away what stands out at the border of the network's map.
 
-    In the corners, where every convolution sees its padding, the network may say a few centimetres. An
-    opening with a window wider than that leaves the rest of the border alone.
+    In the corners, where every convolution sees its padding, the network may say a few centimetres.
+    An opening with a window wider than that leaves the rest of the border alone.
     """
     opened = cv2.morphologyEx(values, cv2.MORPH_OPEN, np.ones((size, size), np.uint8))
     out = np.minimum(values, opened + rise)
@@ -90,8 +90,8 @@ def far_side(log_inverse: Map, picture: Picture, *, radius: int) -> tuple[Map, P
     """What a near surface hides close to its border, as its surroundings go on behind it.
 
     Returns:
-        The log inverse depth of the farthest surface within the radius, the mean colour of what lies
-        that far there, and how many pixels that mean is of, as a share of the window.
+        The log inverse depth of the farthest surface within the radius, the mean colour of what
+        lies that far there, and how many pixels that mean is of, as a share of the window.
     """
     side = 2 * radius + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

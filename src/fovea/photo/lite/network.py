@@ -1,8 +1,9 @@
-"""The network of `lite`: a picture and its focal length to two surfaces and the hidden one's colour.
+"""The network of `lite`: a picture and its focal length to two surfaces and the hidden colours.
 
-It sees the picture small (some 256 x 192) and answers at half that size. Depth is said as the logarithm
-of `focal / depth` with the focal length in units of the picture's side (the root of its area), so that
-one network serves all lenses; the directions of the rays are given to it beside the picture.
+It sees the picture small (some 256 x 192) and answers at half that size. Depth is said as the
+logarithm of `focal / depth` with the focal length in units of the picture's side (the root of its
+area), so that one network serves all lenses; the directions of the rays are given to it beside the
+picture.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class LitePredictor:
     ) -> None:
         self.name = "lite"
         self._device = device or torch.device("cpu")
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        self._network = network.eval().to(self._device)
         self._load_s = load_s
 
     def predict(self, photograph: Photograph, *, watch: Watch = unwatched) -> Prediction:
@@ -90,7 +90,7 @@ class LitePredictor:
     def _surfaces(
         self, pixels: np.ndarray, focal: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Log inverse depth, log depth ratio, hidden colours: the mean with the mirrored picture's."""
+        """Log inverse depth, log depth ratio, hidden colours; mean with the mirrored picture's."""
         height, width = network_size(*pixels.shape[:2])
         small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
         image = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
