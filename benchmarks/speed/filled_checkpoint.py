@@ -11,6 +11,7 @@ import importlib.util
 import json
 import time
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -26,13 +27,19 @@ def shapes_of(folder: Path, size: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(shape) for key, shape in listed.items()}
 
 
-def filled(folder: Path, size: str) -> dict[str, torch.Tensor]:
-    """The state dict: a value for each key, the same on every machine."""
+def rule_of(folder: Path) -> ModuleType:
+    """The goldens' own `fill.py`."""
     spec = importlib.util.spec_from_file_location("sharp_fill", folder / "fill.py")
     assert spec is not None, "a path that ends in .py always has a loader"
     assert spec.loader is not None, "as above"
     rule = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(rule)
+    return rule
+
+
+def filled(folder: Path, size: str) -> dict[str, torch.Tensor]:
+    """The state dict: a value for each key, the same on every machine."""
+    rule = rule_of(folder)
     return {
         key: torch.from_numpy(rule.fill_tensor(key, shape))
         for key, shape in shapes_of(folder, size).items()

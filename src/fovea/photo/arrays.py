@@ -1,7 +1,7 @@
-"""What surrounds the network's layers, on NumPy arrays: pyramid, crops, base Gaussians, composition.
+"""What surrounds the network's layers, on NumPy arrays: crops, base Gaussians, composition.
 
-The twin of `model.picture`, `model.pyramid`, `model.initializer` and `composer` for machines without
-torch; the tests hold the two against each other. One picture at a time, all in float32.
+The twin of `model.picture`, `model.pyramid`, `model.initializer` and `composer` for machines
+without torch; the tests hold the two against each other. One picture at a time, all in float32.
 
 Notation: `S` the picture's side, `P` a crop's, `g` tokens along a crop, `h = w = S/2` the grid.
 
@@ -119,9 +119,7 @@ def composed(base: Base, delta: Float32[np.ndarray, "1 14 2 h w"]) -> NdcArrays:
     x = centres + POSITION_FACTOR * position[0]
     y = centres[:, None] + POSITION_FACTOR * position[1]
     means = np.stack([z * x, z * y, z]) * base.nearest_m
-    factor = MOST_SCALE * _sigmoid(
-        scale * (MOST_SCALE / (MOST_SCALE - 1)) - np.log(MOST_SCALE - 1)
-    )
+    factor = MOST_SCALE * _sigmoid(scale * (MOST_SCALE / (MOST_SCALE - 1)) - np.log(MOST_SCALE - 1))
     scales = z / np.float32(grid / 2) * factor * base.nearest_m
     quats = quat.copy()
     quats[0] += 1

@@ -1,4 +1,4 @@
-"""`photo.export`: SHARP becomes a folder of ONNX networks, each held against the one it was made of.
+"""`photo.export`: SHARP becomes a folder of ONNX networks, each held against its own module.
 
 Every part is a `.onnx` of a few hundred kilobytes with its weights in a `.onnx.data` beside it, as
 ONNX wants for what may pass two gigabytes. `network.json` says what the runtime has to know. With

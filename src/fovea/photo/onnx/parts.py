@@ -118,9 +118,12 @@ def shapes(architecture: Architecture, *, crops: int) -> dict[str, tuple[int, ..
         )
     }
     crop = 3, vit.image_px, vit.image_px
-    return {"crops": (crops, *crop), "crop": (1, *crop)} | merged | maps | {
-        "features": (1, 5, size, size)
-    }
+    return (
+        {"crops": (crops, *crop), "crop": (1, *crop)}
+        | merged
+        | maps
+        | {"features": (1, 5, size, size)}
+    )
 
 
 def examples(part: Part, architecture: Architecture, *, crops: int, seed: int) -> list[Tensor]:

@@ -28,9 +28,7 @@ class OnnxPredictor:
     def predict(self, photograph: Photograph, *, watch: Watch = unwatched) -> Prediction:
         """Turn a photograph into a scene of metric Gaussians."""
         start = time.perf_counter()
-        found = self._network.predict(
-            photograph.pixels, focal_px=photograph.focal_px, watch=watch
-        )
+        found = self._network.predict(photograph.pixels, focal_px=photograph.focal_px, watch=watch)
         gaussians = Gaussians(
             means=torch.from_numpy(found.means),
             quats=torch.from_numpy(found.quats),
