@@ -6,6 +6,7 @@ its borders, as Gaussians. It knows the world from rendered pictures only; see `
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from fovea.training.device import torch_device
 
 if TYPE_CHECKING:
     from fovea.photo.photograph import Photograph
+
+_log = logging.getLogger(__name__)
 
 LIMITS = (
     "lite gives the rough layout of a scene: what is near, the ground, a thing before its"
@@ -150,4 +153,5 @@ def load_lite(path: Path = WEIGHTS, *, device: str = "cpu") -> LitePredictor:
             f" {str(error).splitlines()[0]} Install the package again, or train them"
             " (benchmarks/lite)."
         ) from error
+    _log.info(LIMITS)
     return LitePredictor(network, where, load_s=time.perf_counter() - start)
