@@ -80,8 +80,10 @@ def _camera_aside(prediction: Prediction, aside: float) -> Camera:
     seen = prediction.depth_m[0]
     seen = seen[np.isfinite(seen) & (seen > 0)]
     distance = float(np.median(seen)) if seen.size else 1.0
+    # A long lens sees little, and a step to the side should stay as small as that.
+    step = aside * distance * min(1.0, photograph.width / photograph.focal_px)
     return Camera.look_at(
-        (aside * distance, 0.0, 0.0),
+        (step, 0.0, 0.0),
         (0.0, 0.0, distance),
         fov_x=2 * math.atan(photograph.width / (2 * photograph.focal_px)),
         height=photograph.height,

@@ -14,12 +14,13 @@ from pathlib import Path
 from fovea.errors import ArtifactError, DataError
 from fovea.photo.batch import Outcome, distinct_names, photographs_in, write_table
 from fovea.photo.contact_sheet import beside, contact_sheet
+from fovea.photo.depth import normal_preview, normals_from_depth, write_depth
 from fovea.photo.engine import Prediction, Predictor, load_predictor
 from fovea.photo.photograph import read_photograph
 from fovea.photo.settings.predict import PredictConfig
 from fovea.photo.sharp_ply import write_sharp_ply
 from fovea.runs.stage import Context
-from fovea.scene.image import write_image
+from fovea.scene.image import resize, write_image
 from fovea.training.device import torch_device
 
 MOST_SAID = 3
@@ -32,7 +33,8 @@ def predict(config: PredictConfig, context: Context) -> dict[str, float]:
     if config.photo.is_dir():
         outcomes = _folder(work)
     else:
-        outcomes = [work.done(config.photo, _Place(0, 1, config.photo.name, config.photo.stem))]
+        alone = _Place(0, 1, config.photo.name, config.photo.stem)
+        outcomes = [work.kept_or_done(config.photo, alone)]
     write_table(context.output("table"), outcomes)
     sheet = contact_sheet(outcomes, context.folder)
     write_image(context.output("sheet"), sheet.astype("float32") / 255)
@@ -92,7 +94,7 @@ class _Work:
         return predictor
 
     def kept_or_done(self, path: Path, place: _Place) -> Outcome:
-        """The outcome of an earlier attempt, or of this one; a bad file gives its sentence."""
+        """The outcome of an earlier attempt, or of this one; in a folder a bad file has one too."""
         kept = self.context.folder / "outcomes" / f"{place.number:05d}.json"
         found = Outcome.read(kept) if place.file in self.context.items else None
         if found and found.file == place.file:
@@ -100,6 +102,8 @@ class _Work:
         try:
             outcome = self.done(path, place)
         except (ArtifactError, DataError) as error:
+            if not self.config.photo.is_dir():
+                raise
             said = str(error).replace(f"{self.config.photo}/", "")
             outcome = Outcome(place.file, place.name, problem=said)
         outcome.write(kept)
@@ -113,7 +117,7 @@ class _Work:
         if place.count == 1:
             context.note(f"{place.file}: {photograph.focal_source}")
         for note in photograph.notes:
-            context.note(f"{place.file}: {note}", level="warning")
+            context.note(f"{place.file}: {note}")
 
         def watch(done: int, total: int) -> None:
             if context.should_stop():
@@ -148,6 +152,26 @@ class _Work:
             height=photograph.height,
             width=photograph.width,
         )
+        if self.config.depth != "none" or self.config.normals:
+            self._write_maps(prediction, place.name)
+
+    def _write_maps(self, prediction: Prediction, name: str) -> None:
+        """Depth and normals of what is seen, in the photograph's shape, no finer than predicted."""
+        photograph, folder = prediction.photograph, self.context.output("depth")
+        folder.mkdir(exist_ok=True)
+        seen = prediction.depth_m[0]
+        scale = min(1.0, max(seen.shape) / max(photograph.height, photograph.width))
+        height = max(1, round(photograph.height * scale))
+        width = max(1, round(photograph.width * scale))
+        # Nearest: between two depths there is nothing.
+        fitted = resize(seen[..., None], height=height, width=width, filter="nearest")[..., 0]
+        if self.config.depth != "none":
+            write_depth(folder / f"{name}.{self.config.depth}", fitted)
+        if self.config.normals:
+            camera = photograph.camera().resized(height=seen.shape[0], width=seen.shape[1])
+            normals = normal_preview(normals_from_depth(seen, camera)).astype("float32") / 255
+            normals = resize(normals, height=height, width=width, filter="area")
+            write_image(folder / f"{name}.normals.png", normals)
 
 
 def _seconds(parts: Mapping[str, float]) -> dict[str, float]:

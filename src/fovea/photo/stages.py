@@ -22,7 +22,9 @@ PREDICT = Stage(
             "gaussians", "scene.ply", "the scene, of a single photograph", optional=True
         ),
         "scenes": Output("scenes", "scenes", "a .ply of each, of a folder", optional=True),
-        "depth": Output("depth", "depth", "a depth map of each; depth=png|npy|exr", optional=True),
+        "depth": Output(
+            "depth", "depth", "metric depth maps, normals; depth=png|npy|exr", optional=True
+        ),
         "sheet": Output("file", "sheet.png", "each photograph beside a view from the side"),
         "table": Output("table", "table.csv", "every file and what became of it"),
     },

@@ -15,8 +15,9 @@ class PredictConfig(Config):
     photo: Path = artifact("photo", "the photograph, or a folder of them")
     recursive: bool = setting(False, "whether photographs in folders inside the folder count too")
     depth: Literal["none", "png", "npy", "exr"] = setting(
-        "none", "whether depth maps are kept, and in which format"
+        "none", "whether maps of the metric depth are kept, and in which format"
     )
+    normals: bool = setting(False, "whether a picture of the surface's normals is kept as well")
     aside: float = setting(
         0.05,
         "how far to the side the view on the contact sheet stands, as a part of the distance",
