@@ -152,3 +152,9 @@ def test_a_prediction_becomes_linear_gaussians() -> None:
 def test_a_camera_without_a_focal_length_is_refused() -> None:
     with pytest.raises(DataError, match="focal_px=0"):
         ndc_to_metric(focal_px=0.0, height=10, width=10)
+
+
+def test_noise_below_zero_counts_by_its_size_as_in_a_singular_value() -> None:
+    quats, scales = decomposed(np.array([[4.0, 0, 0, 1.0, 0, -0.25]]))
+    assert scales[0].tolist() == pytest.approx([2.0, 1.0, 0.5])
+    assert np.linalg.norm(quats) == pytest.approx(1)

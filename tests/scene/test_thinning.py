@@ -129,3 +129,16 @@ def test_a_budget_of_nothing_and_no_views_are_refused() -> None:
         thin(wall(2.0), 0, [camera()])
     with pytest.raises(DataError, match="needs a view"):
         thin(wall(2.0), 10, [])
+
+
+def test_two_opaque_ones_become_one_that_covers_as_much() -> None:
+    pair = Gaussians(
+        torch.tensor([[-0.1, 0, 5], [0.1, 0, 5]]),
+        torch.tensor([[1.0, 0, 0, 0]] * 2),
+        torch.full((2, 3), 1.0),
+        torch.full((2,), 0.999),
+        from_colors(torch.full((2, 3), 0.5)),
+    )
+    found = merged(pair, torch.ones(2), 1)
+    area = found.scales[0, 0] * found.scales[0, 1]
+    assert float(found.opacities[0] * area) == pytest.approx(2 * 0.999, rel=1e-4)
