@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from fovea.errors import DataError
 from fovea.photo.unprojection import ndc_to_metric, unproject
-from fovea.scene.covariance import Shapes, mapped
+from fovea.scene.covariance import Shapes, decomposed, mapped
 from fovea.scene.gaussians import rotations
 
 DEGENERATE = 7
