@@ -215,6 +215,9 @@ def _room(room: str, words: list[str]) -> int:
         about = {v: catalog.summary(f"{room}.{v}") for v in verbs}
         text = f"{console.bold(room)}: {catalog.ROOMS.get(room, 'from another package')}\n\n"
         text += f"{console.pairs(about)}\n\nfovea {room} VERB --help lists every setting."
+        if room in SHORT:
+            for_file, for_folder = SHORT[room]
+            text += f"\nfovea {room} FILE runs the recipe '{for_file}', on a folder '{for_folder}'."
         console.answer(text, about)
         return 0
     if words[0] not in verbs and room in SHORT and _looks_like_path(words[0]):

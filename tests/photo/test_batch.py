@@ -58,6 +58,11 @@ def test_equal_stems_take_in_what_tells_them_apart() -> None:
     }
 
 
+def test_a_longer_name_does_not_take_that_of_another_file() -> None:
+    names = distinct_names(["x/y.jpg", "z/y.jpg", "x-y.jpg"])
+    assert names == {"x/y.jpg": "x-y-jpg", "z/y.jpg": "z-y", "x-y.jpg": "x-y"}
+
+
 part = st.text("aB-.", min_size=1, max_size=3).filter(lambda text: text.strip("."))
 paths = st.lists(part, min_size=1, max_size=3).map(lambda parts: "/".join(parts) + ".jpg")
 
