@@ -167,7 +167,7 @@ def test_older_chunks_without_a_range_of_colours_are_read(tmp_path: Path) -> Non
 
 def test_another_suffix_is_refused_both_ways(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"are written as .*, not '\.ksplat'"):
-        write_gaussians(tmp_path / "a.splat", scene(1))
+        write_gaussians(tmp_path / "a.ksplat", scene(1))
     with pytest.raises(ArtifactError, match=r"are read as .*, not '\.obj'"):
         read_gaussians(tmp_path / "a.obj")
 
