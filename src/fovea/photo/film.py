@@ -36,7 +36,7 @@ from fovea.scene.gaussians import Gaussians
 from fovea.scene.video import write_video
 from fovea.training.device import torch_device
 
-SUFFIXES = (".ply", ".spz", ".splat", ".sog")
+SUFFIXES = (".ply", ".spz", ".sog", ".splat", ".glb")
 OUTPUTS = {"film": "video", "depth": "depth"}
 """Which output each sort of frames becomes."""
 
