@@ -1,4 +1,4 @@
-"""How long a scene takes after SHARP's network: unprojection, statistics, PLY.
+"""How long a scene takes after SHARP's network: composition, unprojection, PLY with its statistics.
 
     python benchmarks/speed/photo_scene.py --json benchmarks/results/photo-scene-MACHINE.json
 
@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from record import write_record
 
+from fovea.photo.composer import Ndc, compose
+from fovea.photo.model.initializer import depth_from_disparity, initialize
 from fovea.photo.sharp_ply import COLUMNS, read_sharp_ply, write_sharp_ply
 from fovea.photo.unprojection import ndc_to_metric, unproject
 from fovea.scene.gaussians import rotations
@@ -42,6 +44,16 @@ class Made:
         self.scales = (normal(3) * 0.7 - 5).exp()
         self.colors = torch.rand(1, count, 3, generator=make)
         self.opacities = torch.rand(1, count, generator=make)
+
+
+def composition() -> Callable[[], Ndc]:
+    """The composer's work at SHARP's size, on made deltas; the initializer's is done before."""
+    make = torch.Generator().manual_seed(2)
+    disparity = torch.rand(1, 2, 1536, 1536, generator=make) + 0.1
+    depth_m = depth_from_disparity(disparity, torch.tensor([1.0]))
+    base = initialize(torch.rand(1, 3, 1536, 1536, generator=make), depth_m)
+    delta = torch.randn(1, 14, 2, 768, 768, generator=make)
+    return lambda: compose(base, delta, disparity=disparity, depth_m=depth_m)
 
 
 def seconds(what: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -84,6 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scene.ply"
         found = {
+            "composition": seconds(torch.no_grad()(composition()), given.repeats),
             "unprojection": seconds(lambda: unproject(made, **CAMERA), given.repeats),
             "PLY, written": seconds(lambda: write_sharp_ply(path, scene, **CAMERA), given.repeats),
             "PLY, read": seconds(lambda: read_sharp_ply(path), given.repeats),
