@@ -16,8 +16,8 @@ from fovea.photo.torch_predictor import chosen
 @pytest.mark.parametrize(
     ("capabilities", "wanted"),
     [
-        ({"avx512_vnni": True, "avx512_bf16": True}, "int8"),
-        ({"amx_int8": True, "amx_bf16": True}, "int8"),
+        ({"avx512_vnni": True, "avx512_bf16": True}, "bfloat16"),
+        ({"amx_int8": True, "amx_bf16": True}, "bfloat16"),
         ({"avx512_vnni": False, "avx512_bf16": True}, "bfloat16"),
         ({"avx512_vnni": True, "avx512_bf16": False}, "float32"),
         ({}, "float32"),
