@@ -17,4 +17,4 @@ export {
   WebGLRenderer,
 } from "three";
 export { EXRLoader } from "three/addons/loaders/EXRLoader.js";
-export { RgbaArray, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
+export { dyno, RgbaArray, SparkRenderer, SplatMesh } from "@sparkjsdev/spark";
