@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ["servers"]
+"""Redis, PostgreSQL and MariaDB (tests/servers.py)."""
 
 
 @pytest.fixture(scope="session")
