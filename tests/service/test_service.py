@@ -17,6 +17,7 @@ from fovea.errors import ConfigError
 from fovea.service import processes
 from fovea.service.command import main
 from fovea.service.settings import ServeConfig
+from fovea.service.settings.server import ServerConfig
 
 if TYPE_CHECKING:
     from conftest import Service
@@ -276,7 +277,7 @@ def test_an_address_that_others_can_reach_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"0\.0\.0\.0 can be reached from other machines"):
         main(["--host", "0.0.0.0"])
     for host in ("127.0.0.1", "localhost", "::1"):
-        assert ServeConfig(host=host).refuse_open_address() is None
+        assert ServeConfig(server=ServerConfig(host=host)).refuse_open_address() is None
 
 
 # Uploads

@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 
 from fovea import console
-from fovea.config import resolve
+from fovea.config import Resolved, resolve
 from fovea.errors import BusyError, ConfigError
 from fovea.service.settings import ServeConfig
+from fovea.service.settings.files import configuration
+from fovea.service.settings.flags import environment, spoken
+from fovea.service.settings.help import help_text
 
 
 def main(arguments: list[str]) -> int:
     """Serve every stage over HTTP, with a page for people."""
     if any(word in ("-h", "--help") for word in arguments):
-        return _help()
-    settings = resolve(ServeConfig, name="serve", arguments=arguments).config
-    problem = settings.refuse_open_address()
+        console.answer(help_text(main.__doc__ or ""), ServeConfig.model_json_schema())
+        return 0
+    resolved = settings_of(arguments)
+    for note in resolved.notes:
+        console.warn(note)
+    problem = resolved.config.refuse_open_address()
     if problem:
         raise ConfigError(f"{problem.message}.", (problem,))
-    return serve(settings)
+    return serve(resolved.config)
+
+
+def settings_of(
+    arguments: list[str],
+    *,
+    variables: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> Resolved[ServeConfig]:
+    """The settings of a command line: words over variables over the file over the defaults.
+
+    Args:
+        arguments: the words after `fovea serve`.
+        variables: the environment.
+        folder: where `config.yaml` is looked for; the current one.
+
+    Raises:
+        ConfigError: settings are not valid, or the file that was named cannot be had.
+    """
+    words = spoken(arguments)
+    file = configuration(words.config, folder or Path.cwd())
+    found = resolve(
+        ServeConfig,
+        name="serve",
+        files=[file.document] if file.document else [],
+        environment=environment(variables),
+        arguments=words.words,
+    )
+    return Resolved(found.config, found.sources, (*file.notes, *found.notes))
 
 
 def serve(settings: ServeConfig) -> int:
@@ -41,7 +78,7 @@ def serve(settings: ServeConfig) -> int:
             super().handle_exit(sig, frame)
 
     with _listen(settings) as listening:
-        address = f"http://{_shown(settings.host)}:{listening.getsockname()[1]}/"
+        address = f"http://{_shown(settings.server.host)}:{listening.getsockname()[1]}/"
         console.answer(address, {"url": address, "runs": str(settings.runs.absolute())})
         console.say(f"Runs are kept in {settings.runs}. Ctrl-C ends it.")
         config = uvicorn.Config(
@@ -49,6 +86,8 @@ def serve(settings: ServeConfig) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.performance.timeout_keep_alive,
+            limit_max_requests=settings.performance.max_requests or None,
             timeout_graceful_shutdown=5,
         )
         Server(config).run(sockets=[listening])
@@ -56,29 +95,16 @@ def serve(settings: ServeConfig) -> int:
 
 
 def _listen(settings: ServeConfig) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise BusyError(
-            f"the service needs port {settings.port} of {settings.host}, and it cannot be had: "
+            f"the service needs port {port} of {host}, and it cannot be had: "
             f"{error.strerror}. Give another --port, or --port 0 for a free one."
         ) from error
 
 
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _help() -> int:
-    rows = {
-        f"--{name.replace('_', '-')}": f"{info.description} ({_default(info.default)})"
-        for name, info in ServeConfig.model_fields.items()
-    }
-    text = f"fovea serve: {main.__doc__}\n\n{console.pairs(rows)}"
-    console.answer(text, ServeConfig.model_json_schema())
-    return 0
-
-
-def _default(value: object) -> str:
-    return str(value) or "empty"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -20,14 +20,38 @@ from fovea.service.supervisor import Supervisor
 from fovea.service.uploads import Uploads
 
 
+class Part(Protocol):
+    """Something that is at work while the service runs."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End, and wait until it has ended."""
+        ...
+
+
 @dataclass
 class Service:
-    """The parts of a running service."""
+    """The parts of a running service; `app.assemble` puts them together."""
 
     settings: ServeConfig
     store: JobStore
     uploads: Uploads
     supervisor: Supervisor
+    keys: Any = None
+    """Who may call, and what."""
+    limits: Any = None
+    """How often."""
+    webhooks: Any = None
+    """The outbox of messages to other machines."""
+    cache: Any = None
+    """Results that are used again."""
+    metrics: Any = None
+    """Figures for Prometheus."""
+    parts: list[Part] = field(default_factory=list[Part])
+    """What is started with the service, in this order, and stopped in the opposite one."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the service is about to end: what streams, stops."""
 

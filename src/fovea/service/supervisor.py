@@ -51,7 +51,7 @@ class Supervisor:
         self._news = threading.Semaphore(0)
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"worker-{number}")
-            for number in range(settings.workers)
+            for number in range(settings.queue.workers)
         ]
 
     def start(self) -> None:
@@ -82,7 +82,7 @@ class Supervisor:
         name = processes.me(number)
         while not self._stopping.is_set():
             try:
-                job = self.store.claim(name, self.settings.lease_s)
+                job = self.store.claim(name, self.settings.queue.lease_s)
                 if job is None:
                     self._news.acquire(timeout=CLAIM_EVERY_S)
                     continue
@@ -149,7 +149,7 @@ class Attempt:
     def _begin(self, recipe: Path) -> subprocess.Popen[bytes]:
         processes.end(self.job.id)
         command = [sys.executable, "-m", "fovea", "run", str(recipe), "--run", str(self.folder)]
-        command += ["--device", self.settings.device, "--log-format", "json"]
+        command += ["--device", self.settings.gpu.device, "--log-format", "json"]
         # The recipe holds all settings; those in the environment must not lie over it.
         plain = {
             name: value
@@ -177,12 +177,12 @@ class Attempt:
     def _watch(self) -> bool:
         """Follow the process to its end. Says no when the job is another worker's by now."""
         follower = Follower(self.folder / "events.jsonl")
-        renew_at = time.monotonic() + self.settings.lease_s / 4
+        renew_at = time.monotonic() + self.settings.queue.lease_s / 4
         while not self._has_ended():
             self._tell(follower)
             if time.monotonic() >= renew_at:
-                renew_at = time.monotonic() + self.settings.lease_s / 4
-                if self.store.renew(self.job, self.settings.lease_s) is None:
+                renew_at = time.monotonic() + self.settings.queue.lease_s / 4
+                if self.store.renew(self.job, self.settings.queue.lease_s) is None:
                     return self._let_go()
             if self._kill_at is None:
                 self._stop_if_asked()
@@ -206,7 +206,7 @@ class Attempt:
             self._ask_to_stop("stop")
 
     def _ask_to_stop(self, why: str) -> None:
-        self._kill_at = time.monotonic() + self.settings.grace_s
+        self._kill_at = time.monotonic() + self.settings.queue.grace_s
         if self.folder.is_dir():
             (self.folder / STOP_FILE).write_text(why)
         if self._process is not None and not self._has_ended():

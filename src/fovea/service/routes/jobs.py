@@ -158,7 +158,7 @@ def artifact(name: str, found: TheJob, here: Here, request: Request) -> Response
 async def _settings(request: Request, here: Service) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with request.form(max_files=here.settings.archive_entries) as form:
+        async with request.form(max_files=here.settings.uploads.archive_entries) as form:
             return await run_sync(_from_form, list(form.multi_items()), here)
     body = await request.body()
     if kind not in ("application/json", "") and body:
@@ -227,7 +227,7 @@ def _enqueue(
         run=_fresh_run(here.settings.runs, asked.recipe.name),
         digest=asked.digest,
         idempotency_key=key,
-        max_attempts=here.settings.attempts,
+        max_attempts=here.settings.queue.attempts,
         created=time.time(),
     )
     return here.store.enqueue(job)

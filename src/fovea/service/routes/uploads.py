@@ -47,7 +47,7 @@ async def upload(
     """Send a file, an archive, or several files; a job names them by the answer's `name`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with request.form(max_files=here.settings.archive_entries) as form:
+        async with request.form(max_files=here.settings.uploads.archive_entries) as form:
             sent = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
             if not sent:
                 raise RefusedError(422, "form", "the form has no file. Name a part `file`.")
