@@ -17,6 +17,8 @@ RECTANGLE, ELLIPSE, RING, LEAF, BALL, CYLINDER, BOX, CONE, CLOTH = range(9)
 FAR_M = 1000.0
 TEXTURE = 256
 """Side of a texture in the atlas; the copies of half the side and less stand under it."""
+HIDDEN_LIT, HIDDEN_OPEN = 0.8, 0.9
+"""How much light reaches the second surface; no ray is sent for it."""
 
 
 @dataclass(frozen=True)
@@ -264,23 +266,17 @@ def _smooth(values, owner):
 
 
 @njit(cache=True, fastmath=True)
-def _cast(
-    height, width, focal, eye, rotation, light, sun, ambient, sky, panorama, fog, seed,
-    shape, group, centre, inverse, size, radius, skin, bounds, atlas, panoramas,
+def _surfaces(
+    height, width, focal, eye, rotation, shape, group, centre, inverse, size, bounds
 ):  # fmt: skip
-    np.random.seed(seed)  # noqa: NPY002 - Numba's own generator
-    color = np.zeros((2, height, width, 3), np.float32)
+    """Depth along z, solid, and place and normal in it, of the first two things on each ray."""
     depth = np.full((2, height, width), FAR_M, np.float32)
     owner = np.full((2, height, width), -1, np.int32)
     places = np.zeros((2, height, width, 5), np.float32)
-    visible = np.ones((height, width), np.float32)
-    opened = np.ones((height, width), np.float32)
     d, o, e = np.empty(3), np.empty(3), np.empty(3)
     for y in range(height):
         for x in range(width):
-            cx, cy = (x + 0.5 - width / 2) / focal, (y + 0.5 - height / 2) / focal
-            for i in range(3):
-                d[i] = rotation[i, 0] * cx + rotation[i, 1] * cy + rotation[i, 2]
+            _ray(x, y, height, width, focal, rotation, d)
             for k in range(len(shape)):
                 if x < bounds[k, 0] or x > bounds[k, 1] or y < bounds[k, 2] or y > bounds[k, 3]:
                     continue
@@ -307,62 +303,95 @@ def _cast(
                 owner[into, y, x] = k
                 places[into, y, x, 0], places[into, y, x, 1] = u, v
                 places[into, y, x, 2], places[into, y, x, 3], places[into, y, x, 4] = nx, ny, nz
-    n, p, ray = np.empty(3), np.empty(3), np.empty(3)
-    for layer in range(2):
-        for stage in range(2):
-            for y in range(height):
-                for x in range(width):
-                    cx, cy = (x + 0.5 - width / 2) / focal, (y + 0.5 - height / 2) / focal
-                    length = np.sqrt(cx * cx + cy * cy + 1)
-                    for i in range(3):
-                        d[i] = (rotation[i, 0] * cx + rotation[i, 1] * cy + rotation[i, 2]) / length
-                    k = owner[layer, y, x]
-                    if k < 0:
-                        if stage == 1:
-                            if panorama >= 0:
-                                color[layer, y, x] = _panorama(panoramas, panorama, d)
-                            else:
-                                w = min(max(-d[1] * 2.0, 0.0), 1.0)
-                                color[layer, y, x] = sky[0] * w + sky[1] * (1 - w)
-                        continue
-                    t = depth[layer, y, x] * length
-                    norm = 0.0
-                    for i in range(3):
-                        p[i] = eye[i] + t * d[i]
-                        n[i] = (
-                            inverse[k, 0, i] * places[layer, y, x, 2]
-                            + inverse[k, 1, i] * places[layer, y, x, 3]
-                            + inverse[k, 2, i] * places[layer, y, x, 4]
-                        )
-                        norm += n[i] * n[i]
-                    sign = 1.0 if n[0] * d[0] + n[1] * d[1] + n[2] * d[2] < 0 else -1.0
-                    for i in range(3):
-                        n[i] *= sign / np.sqrt(norm + 1e-12)
-                        p[i] += n[i] * 0.003
-                    if stage == 0:
-                        if layer == 1:
-                            continue
-                        for i in range(3):
-                            ray[i] = light[i] + 0.12 * (np.random.rand() - 0.5)  # noqa: NPY002
-                        if _blocked(p, ray, 20.0, shape, centre, inverse, size, radius, -1):
-                            visible[y, x] = 0.0
-                        for i in range(3):
-                            ray[i] = n[i] + 1.3 * (np.random.rand() - 0.5)  # noqa: NPY002
-                        if _blocked(p, ray, 0.1 * t, shape, centre, inverse, size, radius, -1):
-                            opened[y, x] = 0.25
-                        continue
-                    lit, free = (visible[y, x], opened[y, x]) if layer == 0 else (0.8, 0.9)
-                    c = _shade(
-                        p, d, n, t, k, places[layer, y, x, 0], places[layer, y, x, 1], 1.0 / focal,
-                        atlas, panoramas, skin, light, sun, ambient, lit, free,
-                    )  # fmt: skip
-                    w = np.exp(-fog * t)
-                    for i in range(3):
-                        color[layer, y, x, i] = c[i] * w + sky[1, i] * (1 - w)
-            if layer == 0 and stage == 0:
-                visible = _smooth(visible, owner[0])
-                opened = _smooth(opened, owner[0])
-    return color, depth, owner
+    return depth, owner, places
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _ray(x, y, height, width, focal, rotation, d):
+    """The ray through a pixel into `d`, its share along z being 1; returns its length."""
+    cx, cy = (x + 0.5 - width / 2) / focal, (y + 0.5 - height / 2) / focal
+    for i in range(3):
+        d[i] = rotation[i, 0] * cx + rotation[i, 1] * cy + rotation[i, 2]
+    return np.sqrt(cx * cx + cy * cy + 1)
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _place(t, d, eye, inverse, place, p, n):
+    """Point and unit normal, facing the eye, where a unit ray `d` meets a solid at `t`."""
+    norm = 0.0
+    for i in range(3):
+        p[i] = eye[i] + t * d[i]
+        n[i] = inverse[0, i] * place[2] + inverse[1, i] * place[3] + inverse[2, i] * place[4]
+        norm += n[i] * n[i]
+    sign = 1.0 if n[0] * d[0] + n[1] * d[1] + n[2] * d[2] < 0 else -1.0
+    for i in range(3):
+        n[i] *= sign / np.sqrt(norm + 1e-12)
+        p[i] += n[i] * 0.003
+
+
+@njit(cache=True, fastmath=True)
+def _shadows(
+    focal, eye, rotation, light, random, shape, centre, inverse, size, radius,
+    depth, owner, places,
+):  # fmt: skip
+    """How much light, and how much of what is around, reaches each first surface: smoothed."""
+    height, width = owner.shape
+    visible = np.ones((height, width), np.float32)
+    opened = np.ones((height, width), np.float32)
+    d, n, p, ray = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    for y in range(height):
+        for x in range(width):
+            length = _ray(x, y, height, width, focal, rotation, d)
+            k = owner[y, x]
+            if k < 0:
+                continue
+            for i in range(3):
+                d[i] /= length
+            t = depth[y, x] * length
+            _place(t, d, eye, inverse[k], places[y, x], p, n)
+            for i in range(3):
+                ray[i] = light[i] + 0.12 * (random.random() - 0.5)
+            if _blocked(p, ray, 20.0, shape, centre, inverse, size, radius, -1):
+                visible[y, x] = 0.0
+            for i in range(3):
+                ray[i] = n[i] + 1.3 * (random.random() - 0.5)
+            if _blocked(p, ray, 0.1 * t, shape, centre, inverse, size, radius, -1):
+                opened[y, x] = 0.25
+    return _smooth(visible, owner), _smooth(opened, owner)
+
+
+@njit(cache=True, fastmath=True)
+def _colors(
+    focal, eye, rotation, light, sun, ambient, sky, panorama, fog, inverse, skin, atlas, panoramas,
+    depth, owner, places, visible, opened,
+):  # fmt: skip
+    """Display values of one layer; `visible` and `opened` are how much light reaches it."""
+    height, width = owner.shape
+    color = np.zeros((height, width, 3), np.float32)
+    d, n, p = np.empty(3), np.empty(3), np.empty(3)
+    for y in range(height):
+        for x in range(width):
+            length = _ray(x, y, height, width, focal, rotation, d)
+            for i in range(3):
+                d[i] /= length
+            k = owner[y, x]
+            if k < 0:
+                if panorama >= 0:
+                    color[y, x] = _panorama(panoramas, panorama, d)
+                else:
+                    w = min(max(-d[1] * 2.0, 0.0), 1.0)
+                    color[y, x] = sky[0] * w + sky[1] * (1 - w)
+                continue
+            t = depth[y, x] * length
+            _place(t, d, eye, inverse[k], places[y, x], p, n)
+            c = _shade(
+                p, d, n, t, k, places[y, x, 0], places[y, x, 1], 1.0 / focal,
+                atlas, panoramas, skin, light, sun, ambient, visible[y, x], opened[y, x],
+            )  # fmt: skip
+            w = np.exp(-fog * t)
+            for i in range(3):
+                color[y, x, i] = c[i] * w + sky[1, i] * (1 - w)
+    return color
 
 
 def _bounds(solids: Solids, view: View) -> np.ndarray:
@@ -384,9 +413,31 @@ def render(
     solids: Solids, view: View, atlas: np.ndarray, panoramas: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colours (2, h, w, 3) in display values, depths (2, h, w) along z, the solid of each pixel."""
-    return _cast(
-        view.height, view.width, view.focal_px, view.position, view.rotation, view.light, view.sun,
-        view.ambient, view.sky, view.panorama, view.fog_per_m, view.seed,
-        solids.shape, solids.group, solids.centre, solids.inverse, solids.size, solids.radius,
-        solids.skin, _bounds(solids, view), atlas, panoramas,
+    eye, rotation, focal, shape = view.position, view.rotation, view.focal_px, solids.shape
+    depth, owner, places = _surfaces(
+        view.height, view.width, focal, eye, rotation,
+        shape, solids.group, solids.centre, solids.inverse, solids.size, _bounds(solids, view),
     )  # fmt: skip
+    visible, opened = _shadows(
+        focal, eye, rotation, view.light, _random(view.seed),
+        shape, solids.centre, solids.inverse, solids.size, solids.radius,
+        depth[0], owner[0], places[0],
+    )  # fmt: skip
+    lit = np.stack([visible, np.full(visible.shape, HIDDEN_LIT)])
+    free = np.stack([opened, np.full(opened.shape, HIDDEN_OPEN)])
+    color = [
+        _colors(
+            focal, eye, rotation, view.light, view.sun, view.ambient, view.sky, view.panorama,
+            view.fog_per_m, solids.inverse, solids.skin, atlas, panoramas,
+            depth[layer], owner[layer], places[layer], lit[layer], free[layer],
+        )
+        for layer in range(2)
+    ]  # fmt: skip
+    return np.stack(color), depth, owner
+
+
+def _random(seed: int) -> np.random.Generator:
+    """Mersenne's numbers as the seed of NumPy's old generator gives them: views stay the same."""
+    twister = np.random.MT19937()
+    twister.state = np.random.RandomState(seed).get_state(legacy=False)
+    return np.random.Generator(twister)

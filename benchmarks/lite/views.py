@@ -26,7 +26,7 @@ FIELDS = {
 }
 
 
-def fields(folder: Path, count: int, mode: str) -> dict[str, np.ndarray]:
+def fields(folder: Path, count: int, mode: str) -> dict[str, np.memmap]:
     """The arrays of a folder, mapped into memory."""
     return {
         name: np.lib.format.open_memmap(
@@ -99,7 +99,7 @@ def main() -> None:
             out[name][index] = row
         if index % 20 == 19:
             for array in out.values():
-                array.flush()  # type: ignore[attr-defined]
+                array.flush()
             done.with_suffix(".partial").write_text(str(index + 1))
             done.with_suffix(".partial").replace(done)
 

@@ -44,7 +44,13 @@ COMMANDS: dict[str, Command] = {
     "runs": Command("fovea.runs.command:runs", "list, show, compare, export and remove runs"),
     "view": Command("fovea.viewer.command:main", "walk in a scene, look at a run, in the browser"),
     "tune": Command("fovea.tuning.command:main", "search for better settings", ("tune",)),
+    "track": Command(
+        "fovea.tuning.tracks.command:main", "tell W&B, MLflow or TensorBoard of a study", ("tune",)
+    ),
     "serve": Command("fovea.service.command:main", "the same stages over HTTP", ("serve",)),
+    "keys": Command(
+        "fovea.service.access.command:main", "keys of the service: create, list, revoke", ("serve",)
+    ),
     "leod": Command("fovea.cli:leod", "commands of LEOD and RVT, as they are typed there"),
     "config": Command("fovea.cli:config", "explain, schema, init: settings and their sources"),
     "plugins": Command("fovea.cli:plugins", "stages that other packages add"),
@@ -224,7 +230,9 @@ def _room(room: str, words: list[str]) -> int:
         from fovea.runs import command
 
         for_file, for_folder = SHORT[room]
-        is_folder = os.path.isdir(words[0])  # noqa: PTH112 -- pathlib is not needed for the help
+        from pathlib import Path
+
+        is_folder = Path(words[0]).is_dir()
         return command.short(for_folder if is_folder else for_file, words[0], words[1:])
     if words[0] not in verbs:
         raise ConfigError(
@@ -236,7 +244,9 @@ def _room(room: str, words: list[str]) -> int:
 
 def _looks_like_path(word: str) -> bool:
     """Whether a word that is no verb is meant as a file or a folder."""
-    return "=" not in word and (os.path.exists(word) or "." in word or os.sep in word)  # noqa: PTH110
+    from pathlib import Path
+
+    return "=" not in word and ("." in word or os.sep in word or Path(word).exists())
 
 
 def _stage(stage: Stage, words: list[str]) -> int:

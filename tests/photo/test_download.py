@@ -85,8 +85,8 @@ def _answer(handler: BaseHTTPRequestHandler, behaviour: Behaviour) -> None:
     handler.wfile.write(content[start : start + cut])
 
 
-def source(url: str, **known: object) -> Source:
-    return Source(url, timeout_s=5, wait_s=0, **known)  # type: ignore[arg-type]
+def source(url: str, *, bytes: int | None = None, sha256: str | None = None) -> Source:
+    return Source(url, bytes, sha256, timeout_s=5, wait_s=0)
 
 
 def test_a_file_comes_with_its_length_and_digest_noted(
@@ -161,14 +161,18 @@ def test_a_part_that_is_complete_already_is_taken(
 
 
 @pytest.mark.parametrize(
-    ("known", "sentence"),
-    [({"bytes": 7}, "should have 7 bytes and gave 1024000"), ({"sha256": "ab"}, "SHA-256 ab")],
+    ("length", "digest", "sentence"),
+    [(7, None, "should have 7 bytes and gave 1024000"), (None, "ab", "SHA-256 ab")],
 )
 def test_another_length_or_digest_than_known_is_refused_and_thrown_away(
-    known: dict[str, object], sentence: str, server: tuple[str, Behaviour], tmp_path: Path
+    length: int | None,
+    digest: str | None,
+    sentence: str,
+    server: tuple[str, Behaviour],
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(ArtifactError, match=sentence):
-        download(source(server[0], **known), tmp_path / "sharp.pt")
+        download(source(server[0], bytes=length, sha256=digest), tmp_path / "sharp.pt")
     assert not (tmp_path / "sharp.pt").exists()
     assert not list(tmp_path.glob("*.part*"))
 

@@ -49,7 +49,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
 
 def _safetensors(path: Path) -> Checkpoint:
     file = safe_open(path, framework="pt")
-    shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    names: list[str] = file.keys()
+    shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
     return Checkpoint(path, shapes, file.get_tensor)
 
 

@@ -54,7 +54,12 @@ def convert(config: ConvertConfig, context: Context) -> dict[str, float]:
             context.stop()
         context.progress(done, total, "views")
 
-    scene = whole
+    scene = whole[whole.opacities >= config.opacity_min] if config.opacity_min else whole
+    if not len(scene):
+        raise DataError(
+            f"opacity_min={config.opacity_min} leaves none of the {len(whole)} Gaussians of"
+            f" {config.scene}. Take a smaller one."
+        )
     if config.prune:
         scene = scene[contributions(scene, views, blur=0.0, watch=watch) > 0]
     if config.budget:

@@ -48,6 +48,8 @@ class Predictor(Protocol):
 
     name: str
     """For tables and titles: `sharp, torch, bfloat16`."""
+    limits: str
+    """What it cannot do, in a sentence or two; empty where there is nothing to say."""
 
     def predict(self, photograph: Photograph, *, watch: Watch = unwatched) -> Prediction:
         """Turn a photograph into a scene of metric Gaussians."""
@@ -69,7 +71,7 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
     if settings.engine == "onnx":
         raise BackendError(
             f"engine=onnx predicts with a folder of photo.export, and weights={weights} is a"
-            f" checkpoint. Run `fovea photo.export {weights}` and give the folder it makes."
+            f" checkpoint. Run `fovea photo export {weights}` and give the folder it makes."
         )
     from fovea.photo.torch_predictor import load_torch
     from fovea.photo.weights import find_weights

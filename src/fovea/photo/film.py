@@ -88,7 +88,7 @@ class Shot:
         space = config.blending
         if space == "auto":
             space = "linear" if known else gaussians.color_space
-        gaussians = in_color_space(gaussians, space)  # pyright: ignore[reportArgumentType]
+        gaussians = in_color_space(gaussians, space)
         lens = photograph_camera(
             focal_px=config.focal_px or _focal_px(known),
             height=known.height if known else UNKNOWN_HEIGHT,

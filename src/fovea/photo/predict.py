@@ -91,6 +91,8 @@ class _Work:
         """The network, loaded."""
         predictor = load_predictor(self.config.engine, self.context.device)
         self.context.note(f"predicts with {predictor.name}")
+        if predictor.limits:
+            self.context.note(predictor.limits)
         return predictor
 
     def kept_or_done(self, path: Path, place: _Place) -> Outcome:

@@ -24,8 +24,7 @@ from fovea.scene.raster.compiled import kernels
 
 if TYPE_CHECKING:
     from fovea.scene.camera import Camera
-    from fovea.scene.gaussian_color import ColorSpace
-    from fovea.scene.gaussians import Gaussians
+    from fovea.scene.gaussians import ColorSpace, Gaussians
 
 COLUMNS = (
     *("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
@@ -59,10 +58,15 @@ class SharpScene:
 
 def camera_at_origin(focal_px: float, *, height: int, width: int) -> Camera:
     """A photograph's camera: the world is its own, the principal point the photograph's centre."""
+    import torch
+
     from fovea.scene.camera import Camera
 
     lens = [[focal_px, 0.0, width / 2], [0.0, focal_px, height / 2], [0.0, 0.0, 1.0]]
-    return Camera(np.eye(4), lens, height=height, width=width)  # type: ignore[arg-type]
+    double = torch.float64
+    return Camera(
+        torch.eye(4, dtype=double), torch.tensor(lens, dtype=double), height=height, width=width
+    )
 
 
 def write_sharp_ply(
@@ -153,7 +157,7 @@ def read_sharp_ply(path: str | Path, *, unmarked_color_space: ColorSpace = "line
         focal_px=focal_px,
         height=height,
         width=width,
-        stored_color_space=stored.color_space if "color_space" in elements else None,  # type: ignore[arg-type]
+        stored_color_space=stored.color_space if "color_space" in elements else None,
     )
 
 

@@ -35,6 +35,8 @@ class TorchPredictor:
         load_s: seconds that loading took; told with the first prediction.
     """
 
+    limits = ""
+
     def __init__(
         self, staged: Staged, device: torch.device, *, why: str = "asked for", load_s: float = 0.0
     ) -> None:

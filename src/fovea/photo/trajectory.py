@@ -137,8 +137,8 @@ def reference_size(*, height: int, width: int) -> tuple[int, int]:
 def film_size(*, height: int, width: int, longest_px: int) -> tuple[int, int]:
     """Height and width of a film of a photograph: even, its longer side at most `longest_px`."""
     share = min(1.0, longest_px / max(height, width))
-    sizes = (max(2, 2 * round(size * share / 2)) for size in (height, width))
-    return tuple(sizes)  # pyright: ignore[reportReturnType]
+    height, width = (max(2, 2 * round(size * share / 2)) for size in (height, width))
+    return height, width
 
 
 def photograph_camera(*, focal_px: float, height: int, width: int, mode: Mode) -> Camera:

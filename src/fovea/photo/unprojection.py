@@ -34,15 +34,29 @@ class NdcGaussians(Protocol):
     """What the composer gives: Gaussians in NDC, a batch of them, colours linear."""
 
     @property
-    def means(self) -> Tensor: ...  # noqa: D102
+    def means(self) -> Tensor:
+        """Places, the third entry in metres."""
+        ...
+
     @property
-    def quats(self) -> Tensor: ...  # noqa: D102
+    def quats(self) -> Tensor:
+        """Rotations, wxyz, of any length."""
+        ...
+
     @property
-    def scales(self) -> Tensor: ...  # noqa: D102
+    def scales(self) -> Tensor:
+        """Standard deviations along the axes."""
+        ...
+
     @property
-    def colors(self) -> Tensor: ...  # noqa: D102
+    def colors(self) -> Tensor:
+        """Linear, 0..1."""
+        ...
+
     @property
-    def opacities(self) -> Tensor: ...  # noqa: D102
+    def opacities(self) -> Tensor:
+        """At the middle, 0..1."""
+        ...
 
 
 def unproject(

@@ -9,17 +9,14 @@ little different where several share it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from fovea.scene.color import LINEAR_CUT, SRGB_CUT, linear_to_srgb, srgb_to_linear
-from fovea.scene.gaussians import Gaussians
+from fovea.scene.gaussians import ColorSpace, Gaussians
 from fovea.scene.harmonics import C0
-
-ColorSpace = Literal["srgb", "linear"]
 
 
 def in_color_space(gaussians: Gaussians, space: ColorSpace) -> Gaussians:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from fovea.errors import DataError
 from fovea.scene import harmonics as spherical
+
+ColorSpace = Literal["srgb", "linear"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Gaussians:
     scales: Float[Tensor, "N 3"]
     opacities: Float[Tensor, " N"]
     harmonics: Float[Tensor, "N K 3"]
-    color_space: str = "srgb"
+    color_space: ColorSpace = "srgb"
     extras: dict[str, Float[Tensor, "N _"]] = field(default_factory=dict[str, Tensor])
 
     def __post_init__(self) -> None:

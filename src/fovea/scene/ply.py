@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fovea.errors import ArtifactError
-from fovea.scene.gaussians import Gaussians
+from fovea.scene.gaussians import ColorSpace, Gaussians
 from fovea.scene.ply_elements import Elements, read_elements, write_elements
 
 DEGREES = {0: 0, 9: 1, 24: 2, 45: 3, 72: 4}
@@ -35,7 +35,10 @@ LOGIT_LIMIT = 16.0
 
 
 def read_ply(
-    path: str | Path, *, unmarked_color_space: str = "srgb", dtype: torch.dtype = torch.float32
+    path: str | Path,
+    *,
+    unmarked_color_space: ColorSpace = "srgb",
+    dtype: torch.dtype = torch.float32,
 ) -> Gaussians:
     """Read 3D Gaussians from a PLY file; binary of either byte order or text.
 
@@ -61,7 +64,7 @@ def from_elements(
     path: Path,
     elements: Elements,
     *,
-    unmarked_color_space: str = "srgb",
+    unmarked_color_space: ColorSpace = "srgb",
     dtype: torch.dtype = torch.float32,
 ) -> Gaussians:
     """The Gaussians in the elements of a PLY, as `read_ply`; `path` is for messages."""
@@ -105,7 +108,7 @@ def write_ply(
     write_elements(path, {"vertex": vertex} | named)
 
 
-def _gaussians(path: Path, vertex: np.ndarray, space: str, dtype: torch.dtype) -> Gaussians:
+def _gaussians(path: Path, vertex: np.ndarray, space: ColorSpace, dtype: torch.dtype) -> Gaussians:
     names = vertex.dtype.names or ()
     missing = [name for name in REQUIRED if name not in names]
     if missing:

@@ -6,7 +6,6 @@ its borders, as Gaussians. It knows the world from rendered pictures only; see `
 
 from __future__ import annotations
 
-import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +23,6 @@ from fovea.training.device import torch_device
 
 if TYPE_CHECKING:
     from fovea.photo.photograph import Photograph
-
-_log = logging.getLogger(__name__)
 
 LIMITS = (
     "lite gives the rough layout of a scene: what is near, the ground, a thing before its"
@@ -54,7 +51,7 @@ class LitePredictor:
     def __init__(
         self, network: LiteNetwork, device: torch.device | None = None, *, load_s: float = 0.0
     ) -> None:
-        self.name = "lite"
+        self.name, self.limits = "lite", LIMITS
         self._device = device or torch.device("cpu")
         self._network = network.eval().to(self._device)
         self._load_s = load_s
@@ -153,5 +150,4 @@ def load_lite(path: Path = WEIGHTS, *, device: str = "cpu") -> LitePredictor:
             f" {str(error).splitlines()[0]} Install the package again, or train them"
             " (benchmarks/lite)."
         ) from error
-    _log.info(LIMITS)
     return LitePredictor(network, where, load_s=time.perf_counter() - start)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class OnnxPredictor:
     """SHARP on onnxruntime; torch only carries the result."""
 
+    limits = ""
+
     def __init__(self, network: OnnxNetwork) -> None:
         self.name = f"sharp, onnxruntime, {network.about['precision']}"
         self._network = network

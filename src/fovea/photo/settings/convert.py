@@ -27,6 +27,9 @@ class ConvertConfig(Config):
     )
     budget: int = setting(0, "at most so many Gaussians; 0 keeps all", ge=0)
     megabytes: float = setting(0.0, "at most so large a file, in MB of 10^6; 0 takes any", ge=0)
+    opacity_min: float = setting(
+        0.0, "Gaussians that are more transparent than this are left out", ge=0, lt=1
+    )
     prune: bool = setting(
         False, "whether Gaussians go that add nothing to any view near the photograph's"
     )
