@@ -10,11 +10,11 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, FastAPI
 
 from fovea.service import problems
-from fovea.service.access import caller
+from fovea.service.access import Gate, caller
 from fovea.service.archives import Limits
 from fovea.service.envelope import Envelope
 from fovea.service.jobs import JobStore
-from fovea.service.routes import catalog, health, jobs, pages, uploads
+from fovea.service.routes import catalog, health, jobs, keys, pages, uploads
 from fovea.service.settings import MEGABYTE, ServeConfig
 from fovea.service.state import Service
 from fovea.service.supervisor import Supervisor
@@ -24,11 +24,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     uploads.router,
     catalog.router,
-    pages.router,
 )
 """What only a known caller may use."""
-OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router,)
-"""What anybody may use."""
+OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router, keys.router, pages.router)
+"""What anybody may use, or whose routes say themselves who may."""
 
 
 def create_app(settings: ServeConfig) -> Envelope:
@@ -50,7 +49,7 @@ def create_app(settings: ServeConfig) -> Envelope:
         app.include_router(router, dependencies=[Depends(caller)])
     for router in OPEN_ROUTERS:
         app.include_router(router)
-    return Envelope(app, settings.uploads.upload_mb)
+    return Envelope(app, settings)
 
 
 def assemble(settings: ServeConfig) -> Service:
@@ -65,6 +64,7 @@ def assemble(settings: ServeConfig) -> Service:
         store,
         Uploads(settings.model.temp_dir or settings.state_folder / "uploads", limits),
         supervisor,
+        Gate(settings, store.engine),
         parts=[supervisor],
     )
 

@@ -71,6 +71,7 @@ def serve(settings: ServeConfig) -> int:
 
     served = create_app(settings)
     here = served.app.state.service
+    here.gate.refuse_without_keys(settings.runs)
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -86,6 +87,8 @@ def serve(settings: ServeConfig) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.access.trusted_proxies),
+            forwarded_allow_ips=settings.access.trusted_proxies,
             timeout_keep_alive=settings.performance.timeout_keep_alive,
             limit_max_requests=settings.performance.max_requests or None,
             timeout_graceful_shutdown=5,

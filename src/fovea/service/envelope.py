@@ -1,51 +1,115 @@
-"""Around the application: what a browser may do with an answer, and how large a request may be."""
+"""Around the application: what every answer carries, how large and how slow a request may be.
+
+From outside to inside: security headers on every answer; a request that says it is too large is
+answered at once; other sites' pages, where settings name them; a body that dribbles in is cut off.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Any
+
 from fastapi import FastAPI, Request
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import Message, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fovea.service import problems
-from fovea.service.settings import MEGABYTE
+from fovea.service.settings import MEGABYTE, ServeConfig
 from fovea.viewer.page import CONTENT_SECURITY_POLICY
 
 SECURITY = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+TLS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+PATIENCE_S = 10.0
+"""A body's speed is not judged before."""
+EXPOSED = [
+    "Location", "ETag", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining",
+    "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy", "Upload-Offset", "Upload-Length",
+]  # fmt: skip
 
 
 class Envelope:
-    """Around the application: what a browser may do with an answer, and how large a request may be.
+    """Around the application.
 
-    The application's own limit cuts off a body that is larger than it said; this one answers a
-    request that says so at once, as a problem.
+    FastAPI's own limit cuts off a body that is larger than it said; this one answers a request that
+    says so at once, as a problem.
     """
 
-    def __init__(self, app: FastAPI, most_mb: int) -> None:
+    def __init__(self, app: FastAPI, settings: ServeConfig) -> None:
         self.app = app
-        self.most_mb = most_mb
+        self.settings = settings.uploads
+        origins = settings.access.cors_origins
+        self._inner: ASGIApp = app
+        if origins:
+            self._inner = CORSMiddleware(
+                app,
+                allow_origins=origins,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED,
+            )
 
     async def __call__(  # noqa: D102 -- ASGI
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        state: dict[str, Any] = scope.setdefault("state", {})
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY.items():
+                tls = TLS_ONLY if scope.get("scheme") == "https" else {}
+                for name, value in (SECURITY | tls | state.get("headers", {})).items():
                     headers.setdefault(name, value)
             await send(message)
 
-        if scope["type"] == "http" and _length(scope) > self.most_mb * MEGABYTE:
-            detail = f"a request may have {self.most_mb} MB, and this one has more. Send less."
+        if _length(scope) > self.settings.upload_mb * MEGABYTE:
+            most = self.settings.upload_mb
+            detail = f"a request may have {most} MB, and this one has more. Send less."
             answer = problems.body(Request(scope), 413, "too_large", detail)
             await answer(scope, receive, with_headers)
         else:
-            await self.app(scope, receive, with_headers)
+            await self._inner(scope, self._timed(receive), with_headers)
+
+    def _timed(self, receive: Receive) -> Receive:
+        """What comes in, as long as it comes fast enough."""
+        waited, size, is_whole = 0.0, 0, False
+
+        async def receive_in_time() -> Message:
+            nonlocal waited, size, is_whole
+            if is_whole:  # all that can come now is that the caller has gone
+                return await receive()
+            began = time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), self.settings.idle_s)
+            except TimeoutError:
+                raise _too_slow(f"nothing came for {self.settings.idle_s:g} s") from None
+            size += len(message.get("body", b""))
+            is_whole = message["type"] != "http.request" or not message.get("more_body")
+            waited += time.monotonic() - began
+            least = self.settings.least_bytes_per_s
+            if not is_whole and waited > PATIENCE_S and size < least * waited:
+                raise _too_slow(f"{size} bytes came in {waited:.0f} s")
+            return message
+
+        return receive_in_time
+
+
+def _too_slow(what: str) -> HTTPException:
+    detail = f"the request came too slowly: {what}. Send it again over a better line."
+    return HTTPException(408, detail, headers={"Connection": "close"})
 
 
 def _length(scope: Scope) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import Depends, Request
 
 from fovea import dialect
-from fovea.service.access import Caller, caller
+from fovea.service.access import Caller, Gate, caller
 from fovea.service.jobs import Job, JobStore
 from fovea.service.outcome import find_artifact
 from fovea.service.problems import not_found
@@ -40,10 +40,8 @@ class Service:
     store: JobStore
     uploads: Uploads
     supervisor: Supervisor
-    keys: Any = None
-    """Who may call, and what."""
-    limits: Any = None
-    """How often."""
+    gate: Gate
+    """Who may call, what, and how often."""
     webhooks: Any = None
     """The outbox of messages to other machines."""
     cache: Any = None

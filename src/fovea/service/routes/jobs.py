@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +16,17 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.datastructures import UploadFile
 
 from fovea.runs.events import Follower
-from fovea.runs.run import fresh_folder
-from fovea.service.jobs import Job, new_id
+from fovea.service.access import reads_or_writes
+from fovea.service.intake import accept
+from fovea.service.jobs import Job
 from fovea.service.problems import RESPONSES, RefusedError, not_found
 from fovea.service.schemas import JobList, JobView, State
 from fovea.service.state import Here, Service, TheJob, Who
 from fovea.service.submission import stages_of, submission
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES)
+router = APIRouter(
+    prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES, dependencies=[reads_or_writes]
+)
 
 LOOK_EVERY_S = 0.2
 INTERNAL = {"queued": ("queued", "leased")}
@@ -65,8 +67,6 @@ async def submit(
     await run_sync(stages_of, kind)
     settings = await _settings(request, here)
     job, is_new = await run_sync(_enqueue, here, who.owner, kind, settings, preset, idempotency_key)
-    if is_new:
-        here.supervisor.wake()
     return JSONResponse(
         JobView.of(job).model_dump(mode="json"),
         202 if is_new else 200,
@@ -217,24 +217,7 @@ def _enqueue(
     key: str | None,
 ) -> tuple[Job, bool]:
     asked = submission(kind, settings, preset=preset, lookup=lambda name: here.find(name, owner))
-    job = Job(
-        id=new_id(),
-        owner=owner,
-        kind=kind,
-        config=asked.body,
-        recipe=asked.recipe.to_yaml(),
-        stages=len(asked.recipe.steps),
-        run=_fresh_run(here.settings.runs, asked.recipe.name),
-        digest=asked.digest,
-        idempotency_key=key,
-        max_attempts=here.settings.queue.attempts,
-        created=time.time(),
-    )
-    return here.store.enqueue(job)
-
-
-def _fresh_run(runs: Path, name: str) -> str:
-    return fresh_folder(runs, name).name
+    return accept(here, owner, asked, key=key)
 
 
 def _listing(folder: Path) -> dict[str, Any]:

@@ -6,28 +6,30 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
+from fovea.service.access import needs, visitor
 from fovea.service.problems import not_found
-from fovea.service.state import Here, TheJob, Who
+from fovea.service.state import Here, TheJob
 from fovea.viewer.page import assets, describe, locate
 
 router = APIRouter(include_in_schema=False)
 
+LOOKING = [needs("predict", "jobs:read")]
 HERE = Path(__file__).parents[1] / "page"
 SHARED = ("style.css", "icon.svg", "words.js")
 """Files of the viewer's page that this one uses, too."""
 
 
-@router.get("/")
-def home(_who: Who) -> Response:
+@router.get("/", dependencies=[Depends(visitor)])
+def home() -> Response:
     """The page of jobs."""
     return _file(HERE / "index.html")
 
 
-@router.get("/page/{name}")
-def own(name: str, _who: Who) -> Response:
+@router.get("/page/{name}", dependencies=[Depends(visitor)])
+def own(name: str) -> Response:
     """A file of that page."""
     known = {path.name: path for path in HERE.iterdir()}
     known |= {shared: path for shared, path in assets().items() if shared in SHARED}
@@ -36,13 +38,13 @@ def own(name: str, _who: Who) -> Response:
     return _file(known[name])
 
 
-@router.get("/jobs/{id}")
+@router.get("/jobs/{id}", dependencies=LOOKING)
 def to_page(found: TheJob) -> Response:
     """A page's files are named relative to its folder."""
     return RedirectResponse(f"/jobs/{found.id}/")
 
 
-@router.get("/jobs/{id}/page.json")
+@router.get("/jobs/{id}/page.json", dependencies=LOOKING)
 def page(found: TheJob, here: Here) -> dict[str, Any]:
     """What the viewer shows of the job's run."""
     folder = here.run_folder(found)
@@ -51,7 +53,7 @@ def page(found: TheJob, here: Here) -> dict[str, Any]:
     return describe(folder)
 
 
-@router.get("/jobs/{id}/{name:path}")
+@router.get("/jobs/{id}/{name:path}", dependencies=LOOKING)
 def viewer(name: str, found: TheJob, here: Here) -> Response:
     """The viewer's files, and those of the run and its photographs."""
     folder = here.run_folder(found)

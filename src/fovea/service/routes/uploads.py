@@ -8,6 +8,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from starlette.datastructures import UploadFile
 
+from fovea.service.access import needs
 from fovea.service.problems import RESPONSES, RefusedError, not_found
 from fovea.service.schemas import UploadView
 from fovea.service.state import Here, Who
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=RESPONSES)
 @router.post(
     "",
     status_code=201,
+    dependencies=[needs("predict", "jobs:write")],
     openapi_extra={
         "requestBody": {
             "description": "A file as it is, or a form of one or more files. A .zip is unpacked.",
@@ -58,7 +60,7 @@ async def upload(
     return UploadView.of(await here.uploads.receive(request.stream(), name))
 
 
-@router.get("/{id}")
+@router.get("/{id}", dependencies=[needs("predict", "jobs:read")])
 def about(id: str, here: Here, _who: Who) -> UploadView:
     """What was sent."""
     found = here.uploads.get(id)

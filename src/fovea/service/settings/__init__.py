@@ -74,14 +74,14 @@ class ServeConfig(Config):
 
     def refuse_open_address(self) -> Problem | None:
         """What is wrong with the address, if people on other machines could reach it."""
-        host = self.server.host
-        if is_loopback(host):
+        host, access = self.server.host, self.access
+        if is_loopback(host) or access.insecure or access.mode in ("keys", "keys+jwt", "auto"):
             return None
         return Problem(
-            loc="server.host",
-            code="not_loopback",
-            message=f"{host} can be reached from other machines, and this service does not ask"
-            " who calls. Listen on 127.0.0.1 and put an authenticating proxy or an ssh tunnel"
-            " (ssh -L 8000:127.0.0.1:8000 HOST) before it",
-            input=host,
+            loc="access.mode",
+            code="open_address",
+            message=f"{host} can be reached from other machines, and with access.mode=none"
+            " everybody may do everything. Leave access.mode out, so that callers need a key"
+            " (fovea keys create), or say --insecure if that is what you want",
+            input=access.mode,
         )

@@ -34,6 +34,7 @@ FLAGS: dict[str, Flag] = {
     "--mode": _value("mode", short="-m"),
     "--port": _value("server.port", short="-p"),
     "--host": _value("server.host"),
+    "--insecure": _switch("access.insecure=true"),
     "--runs": _value("runs"),
     "--no-browser": _switch("browser.auto_open=false"),
     "--no-amp": _switch("gpu.enable_amp=false"),

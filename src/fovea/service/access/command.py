@@ -1,0 +1,120 @@
+"""`fovea keys`: make, list and end the keys of a service, beside its job table."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from fovea import catalog, console
+from fovea.errors import ConfigError
+from fovea.service.access.caller import SCOPES
+from fovea.service.access.keys import ApiKey, KeyStore
+from fovea.service.command import settings_of
+from fovea.service.jobs import JobStore
+
+USES = {
+    "create NAME": f"make a key; --scopes of {', '.join(SCOPES)} (predict), --days until it"
+    " expires, --owner to whom its jobs belong (the key itself)",
+    "list": "all keys, without their secrets",
+    "revoke ID": "end a key, and the tokens given for it",
+}
+DAY_S = 86_400
+
+
+def main(words: list[str]) -> int:
+    """Make, list and end the keys of a service."""
+    if not words or any(word in ("-h", "--help") for word in words):
+        return _help()
+    action, rest = words[0], words[1:]
+    actions = {"create": _create, "list": _list, "revoke": _revoke}
+    if action not in actions:
+        raise ConfigError(
+            f"'{action}' is nothing `fovea keys` does.{catalog.nearest(action, actions)} "
+            f"It does: {', '.join(actions)}."
+        )
+    options, settings = _options(action).parse_known_args(rest)
+    serve = settings_of(settings).config
+    serve.state_folder.mkdir(parents=True, exist_ok=True)
+    jobs = JobStore(serve.database_url)
+    try:
+        return actions[action](KeyStore(jobs.engine), options)
+    finally:
+        jobs.close()
+
+
+def _options(action: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.error = _refused
+    if action == "create":
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--scopes", default="predict")
+        parser.add_argument("--owner", default="")
+        parser.add_argument("--days", type=float)
+    if action == "revoke":
+        parser.add_argument("id", metavar="ID")
+    return parser
+
+
+def _create(store: KeyStore, options: argparse.Namespace) -> int:
+    if options.days is not None and not 0 < options.days <= 36_500:
+        raise ConfigError(f"--days must be more than 0, at most 36500; got {options.days:g}.")
+    scopes = [scope for scope in options.scopes.replace(",", " ").split() if scope]
+    lifetime_s = None if options.days is None else options.days * DAY_S
+    key, text = store.create(options.name, scopes, owner=options.owner, lifetime_s=lifetime_s)
+    console.answer(text, _shown(key) | {"key": text})
+    console.say(
+        f"Write it down, it is not kept. It may: {', '.join(key.scopes)}. Its jobs belong to"
+        f" {key.owner}. `fovea keys revoke {key.id}` ends it."
+    )
+    return 0
+
+
+def _list(store: KeyStore, _options: argparse.Namespace) -> int:
+    keys = [_shown(key) for key in store.list()]
+    if not keys and not console.style.as_json:
+        console.say("There is no key yet; `fovea keys create NAME` makes one.")
+        return 0
+    columns = ("id", "name", "owner", "scopes", "state", "created", "expires", "last_used")
+    console.table(columns, [[key[name] for name in columns] for key in keys])
+    return 0
+
+
+def _revoke(store: KeyStore, options: argparse.Namespace) -> int:
+    key = store.revoke(options.id)
+    if key is None:
+        raise ConfigError(f"there is no key '{options.id}'. `fovea keys list` shows all.")
+    console.answer(f"{key.id} ({key.name}) opens nothing any more.", _shown(key))
+    return 0
+
+
+def _shown(key: ApiKey) -> dict[str, str]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "owner": key.owner,
+        "scopes": " ".join(key.scopes),
+        "state": key.state(time.time()),
+        "created": _day(key.created),
+        "expires": _day(key.expires) or "never",
+        "last_used": _day(key.last_used) or "never",
+    }
+
+
+def _day(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="minutes")[:16]
+
+
+def _help() -> int:
+    uses = {f"fovea keys {use}": what for use, what in USES.items()}
+    text = f"fovea keys: {main.__doc__}\n\n{console.pairs(uses)}\n\n"
+    text += "Of which service is said as to `fovea serve`: --runs, --database, --config."
+    console.answer(text, USES)
+    return 0
+
+
+def _refused(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; `fovea keys --help` shows how it is used.")
