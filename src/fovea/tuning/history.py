@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fovea.tuning.plan import Goal
+from fovea.tuning.goal import Goal
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -20,9 +20,9 @@ from fovea.errors import BackendError, BusyError
 from fovea.runs.durable import write_json
 from fovea.runs.lock import me
 from fovea.tuning.history import ABOUT, Record, record
+from fovea.tuning.outcome import Outcome
 from fovea.tuning.parameter import Choice
 from fovea.tuning.space import Space, Values
-from fovea.tuning.trial import Outcome
 
 if TYPE_CHECKING:
     import optuna

@@ -25,10 +25,11 @@ from fovea.tuning.foreign.command import Command
 from fovea.tuning.foreign.delivery import visible
 from fovea.tuning.foreign.settings import MetricSource, Progress
 from fovea.tuning.foreign.supervision import ProcessTree, free_port, threads
+from fovea.tuning.outcome import OUT_OF_MEMORY, Outcome, answer, ended_by
 from fovea.tuning.plan import Plan
 from fovea.tuning.sources.point import Point
 from fovea.tuning.sources.reader import Reader
-from fovea.tuning.trial import OUT_OF_MEMORY, Outcome, Watch, answer, ended_by
+from fovea.tuning.watch import Watch
 
 POLL_S = 0.25
 TRIM_EVERY_S = 30.0
