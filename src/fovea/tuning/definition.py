@@ -17,6 +17,7 @@ from fovea.config import RECIPES, Config, resolve, setting
 from fovea.errors import ConfigError, Problem
 from fovea.tuning.foreign.settings import CommandSettings
 from fovea.tuning.parameter import Form
+from fovea.tuning.tracks.settings import Track
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -159,14 +160,6 @@ class Resources(Config):
     threads: int | Literal["auto"] = setting("auto", "CPU threads for one trial")
 
 
-class Track(Config):
-    """Where numbers go besides metrics.jsonl."""
-
-    tensorboard: bool = setting(False, "event files for TensorBoard in each trial's run")
-    wandb: dict[str, Any] | None = setting(None, "Weights & Biases, `{mode: offline}`")
-    mlflow: str | None = setting(None, "address of an MLflow store")
-
-
 class StudyFile(Config):
     """What is searched, for which goal, with how much patience."""
 
@@ -255,11 +248,6 @@ def _refuse_what_comes_later(file: StudyFile) -> None:
             file.storage != "auto",
             "storage",
             "storages other than SQLite in the study's folder are not built yet; say auto",
-        ),
-        (
-            file.track.wandb is not None or file.track.mlflow is not None,
-            "track",
-            "trackers for trials are not built yet; the metrics of each are in its run folder",
         ),
     )
     problems = [Problem(loc, "later", text) for is_so, loc, text in not_yet if is_so]

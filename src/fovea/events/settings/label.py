@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from fovea.config import Config, Path, artifact, setting
 from fovea.events.settings.sampling import BudgetConfig
 
-Thresholds = tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+def _several(value: Any) -> Any:
+    """One number stands for all classes, so that a study can search it as a range."""
+    return (value,) if isinstance(value, int | float) else value
+
+
+Thresholds = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], BeforeValidator(_several)]
 
 
 class LabelConfig(Config):
