@@ -1,0 +1,1 @@
+"""What a vision-language model is asked, one file a benchmark; asking and scoring stay apart."""
