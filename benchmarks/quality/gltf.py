@@ -53,7 +53,7 @@ def compare(options: argparse.Namespace, name: str, light: Path) -> dict[str, fl
     """Render under one light; PSNR against the pictures of that name, over all views."""
     import numpy as np
 
-    from fovea.relight.capture import read_capture
+    from fovea.scene.capture import read_capture
     from fovea.scene.image import read_image, write_image
     from fovea.scene.path import upward
 
@@ -111,7 +111,7 @@ def lay_truth(scene: Path, folder: Path) -> None:
     import torch
     from scipy.spatial import KDTree
 
-    from fovea.relight.capture import read_capture
+    from fovea.scene.capture import read_capture
     from fovea.scene.ply import read_ply, write_ply
     from fovea.scene.rasterize import rasterize
 

@@ -24,7 +24,7 @@ from fovea.scene.gaussians import Gaussians
 class Wall:
     """Everything stands on a wall two metres away."""
 
-    name = "wall"
+    name, limits = "wall", "It knows one wall."
 
     def __init__(self) -> None:
         self.seen: list[str] = []

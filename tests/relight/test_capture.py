@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture import load, read_capture, scaled_size
+from fovea.scene.capture import load, read_capture, scaled_size
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from fovea.dialect import SAMPLES
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture import (
+from fovea.scene.capture import (
     load,
     photographs,
     read_capture,

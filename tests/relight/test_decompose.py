@@ -14,7 +14,6 @@ from PIL import Image
 from torch.nn import functional
 
 from fovea.errors import ConfigError, DataError, StoppedError
-from fovea.relight.capture import photographs
 from fovea.relight.decompose import decompose, environment_of, onto_gaussians
 from fovea.relight.light import cubemap as cube
 from fovea.relight.light.environment import Environment
@@ -26,6 +25,7 @@ from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.runs.stage import Context
 from fovea.scene import harmonics
 from fovea.scene.camera import OPENGL_TO_OPENCV, Camera
+from fovea.scene.capture import photographs
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import read_ply, write_ply

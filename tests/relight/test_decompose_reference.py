@@ -10,7 +10,6 @@ import torch
 from fovea.errors import ArtifactError, ConfigError, DataError, StoppedError
 from fovea.relight import losses
 from fovea.relight.bake import bake
-from fovea.relight.capture import load, read_capture
 from fovea.relight.decompose_reference import decompose_reference
 from fovea.relight.fit import fit
 from fovea.relight.frozen import FrozenViews
@@ -30,6 +29,7 @@ from fovea.relight.volumes.lobe import half_space
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.capture import load, read_capture
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import read_ply, write_ply
 from fovea.scene.radiance import read_radiance

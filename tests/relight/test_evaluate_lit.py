@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import DataError, StoppedError
-from fovea.relight.capture import read_capture
 from fovea.relight.evaluate import evaluate
 from fovea.relight.light import latlong
 from fovea.relight.light.environment import Environment
@@ -23,6 +22,7 @@ from fovea.relight.settings.evaluate import EvaluateConfig
 from fovea.relight.stages import EVALUATE
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.capture import read_capture
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.image import write_image
 from fovea.scene.ply import write_ply

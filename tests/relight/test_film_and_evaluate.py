@@ -10,7 +10,6 @@ from PIL import Image
 
 from fovea.errors import ArtifactError, DataError
 from fovea.relight.cameras import film_path, read_cameras, surrounds, write_cameras
-from fovea.relight.capture import load, read_capture
 from fovea.relight.evaluate import evaluate
 from fovea.relight.film import film
 from fovea.relight.settings.evaluate import EvaluateConfig
@@ -18,6 +17,7 @@ from fovea.relight.settings.film import FilmConfig
 from fovea.relight.stages import EVALUATE, FILM
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.capture import load, read_capture
 from fovea.scene.ply import write_ply
 from fovea.scene.video import read_video
 

@@ -13,13 +13,13 @@ from PIL import Image
 
 from fovea.dialect import SAMPLES
 from fovea.errors import ArtifactError, DataError, StoppedError
-from fovea.relight.capture import load, read_capture
 from fovea.relight.capture.shots import find_shots, frames_of_video
 from fovea.relight.poses import poses
 from fovea.relight.settings.poses import PosesConfig
 from fovea.relight.stages import POSES
 from fovea.relight.structure import find_features, mutual_matches, pairs_to_match
 from fovea.runs.stage import Context
+from fovea.scene.capture import load, read_capture
 from fovea.scene.path import looked_at, upward
 from fovea.scene.video import write_video
 

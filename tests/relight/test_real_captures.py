@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from fovea.metrics.image import psnr
-from fovea.relight.capture import load, read_capture
 from fovea.relight.fit import fit
 from fovea.relight.settings.fit import FitConfig
 from fovea.relight.stages import FIT
 from fovea.runs.stage import Context
+from fovea.scene.capture import load, read_capture
 
 
 def test_photographs_that_are_missing_are_counted_not_fatal(data_folder: Path) -> None:

@@ -7,11 +7,11 @@ import trimesh
 
 from fovea.errors import DataError
 from fovea.relight import sightings
-from fovea.relight.capture import Photograph
 from fovea.relight.sightings import Sightings, look, vertex_colors
 from fovea.relight.surface.mesh import Mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph
 from fovea.scene.color import srgb_to_linear
 
 COLOR = (200, 100, 40)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from fovea.relight.capture import read_capture
 from fovea.relight.materials import activate, initial_parameters, logit
 from fovea.relight.start import (
     log_scales,
@@ -13,6 +12,7 @@ from fovea.relight.start import (
     seen_by,
     squared_distance_to_neighbours,
 )
+from fovea.scene.capture import read_capture
 
 
 @pytest.fixture(scope="module")

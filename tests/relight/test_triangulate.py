@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fovea.relight.capture import Photograph
 from fovea.relight.triangulate import triangulate
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph
 
 HEIGHT, WIDTH, FOV = 120, 160, 0.9
 

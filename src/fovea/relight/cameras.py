@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from fovea.errors import ArtifactError
-from fovea.relight.capture import Capture, Photograph
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Capture, Photograph
 from fovea.scene.path import (
     camera_from_record,
     interpolate,

@@ -26,7 +26,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import ConfigError
-from fovea.relight.capture import Photograph, load_all, read_capture, require_masks
 from fovea.relight.capture.gsir import read_scene
 from fovea.relight.deferred import Relighter
 from fovea.relight.gbuffer import gbuffer
@@ -46,6 +45,7 @@ from fovea.relight.surface.mesh import Mesh, read_mesh, write_mesh
 from fovea.relight.surface.rays import Tracer
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
+from fovea.scene.capture import Photograph, load_all, read_capture, require_masks
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8

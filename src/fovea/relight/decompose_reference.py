@@ -20,13 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.errors import ConfigError, DataError
-from fovea.relight.capture import (
-    Capture,
-    Photograph,
-    load_all,
-    read_capture,
-    refuse_another_capture,
-)
 from fovea.relight.capture.gsir import read_scene
 from fovea.relight.frozen import FrozenViews
 from fovea.relight.light import latlong
@@ -39,6 +32,13 @@ from fovea.relight.shading import reference
 from fovea.relight.volumes.irradiance import IrradianceVolume
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.runs.stage import Context
+from fovea.scene.capture import (
+    Capture,
+    Photograph,
+    load_all,
+    read_capture,
+    refuse_another_capture,
+)
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8

@@ -22,7 +22,6 @@ from fovea.errors import DataError
 from fovea.metrics.albedo import CONVENTIONS, AlbedoConvention, AlbedoPairs, Scaling
 from fovea.metrics.metric import MeanMetric
 from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
-from fovea.relight.capture import Capture, Photograph, View, load, read_capture
 from fovea.relight.capture.gsir import read_scene
 from fovea.relight.findings import Findings
 from fovea.relight.relighting import (
@@ -41,6 +40,7 @@ from fovea.relight.sheet import Row, draw_sheet, error_colors
 from fovea.relight.truth import Truth, read_truth, relit_lights, relit_photograph
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Capture, Photograph, View, load, read_capture
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8, write_image

@@ -15,13 +15,6 @@ import torch
 from torch.nn import functional
 
 from fovea.relight.cameras import write_cameras
-from fovea.relight.capture import (
-    Capture,
-    Photograph,
-    load_all,
-    read_capture,
-    refuse_another_capture,
-)
 from fovea.relight.densify import Statistics, densify, reset_opacities
 from fovea.relight.materials import Parameters, activate, initial_parameters
 from fovea.relight.objective import Drawn, Objective
@@ -31,6 +24,13 @@ from fovea.relight.scores import backdrop, render, score
 from fovea.relight.settings.fit import FitConfig
 from fovea.relight.start import start_points
 from fovea.runs.stage import Context
+from fovea.scene.capture import (
+    Capture,
+    Photograph,
+    load_all,
+    read_capture,
+    refuse_another_capture,
+)
 from fovea.scene.image import to_uint8
 from fovea.scene.ply import write_ply
 from fovea.training.checkpoint import (

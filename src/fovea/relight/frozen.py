@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fovea.relight.capture.photographs import free_bytes
 from fovea.relight.shading import reference
 from fovea.relight.shading.split_sum import remap_roughness
 from fovea.relight.volumes.occlusion import OcclusionVolume
 from fovea.scene.camera import Camera
+from fovea.scene.capture.photographs import free_bytes
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.rasterize import rasterize
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from fovea.relight import losses
-from fovea.relight.capture import Photograph
 from fovea.relight.coupling import CHANNELS, carried, coupling_loss
 from fovea.relight.normals import depth_to_normals
 from fovea.relight.plan import Plan
 from fovea.relight.settings.fit import FitConfig
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.rasterize import Raster, rasterize
 

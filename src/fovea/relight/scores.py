@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fovea.metrics.image import LPIPS, PSNR, SSIM
 from fovea.metrics.metric import MeanMetric
-from fovea.relight.capture import Photograph
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.rasterize import Footprint, rasterize
 

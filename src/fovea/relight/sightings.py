@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fovea.errors import DataError
-from fovea.relight.capture import Photograph
 from fovea.relight.gbuffer import facing
 from fovea.relight.surface.rays import Tracer
+from fovea.scene.capture import Photograph
 from fovea.scene.color import srgb_to_linear
 
 WHOLE = 0.99

@@ -11,10 +11,10 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from fovea.errors import DataError
-from fovea.relight.capture import Capture, Photograph, View, load
 from fovea.relight.settings.fit import StartConfig
 from fovea.relight.triangulate import triangulate
 from fovea.runs.stage import Context
+from fovea.scene.capture import Capture, Photograph, View, load
 from fovea.scene.path import looked_at
 
 LEAST_SQUARED_DISTANCE = 1e-7

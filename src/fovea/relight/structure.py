@@ -30,9 +30,9 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image
 
 from fovea.errors import DataError
-from fovea.relight.capture.photographs import decode
 from fovea.relight.capture.shots import Shot
 from fovea.relight.settings.poses import PosesConfig
+from fovea.scene.capture.photographs import decode
 from fovea.scene.image import image_size, resize, to_uint8
 
 WITH_EXIF = (".jpg", ".jpeg", ".tif", ".tiff", ".webp")

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from fovea.relight.capture import Photograph
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph
 
 FEATURES = 2500
 NEIGHBOURS = 5

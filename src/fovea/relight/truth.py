@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fovea.metrics.normals import decode_normals
-from fovea.relight.capture import Photograph, View
-from fovea.relight.capture.truth import RELIT
 from fovea.scene.camera import Camera
+from fovea.scene.capture import Photograph, View
+from fovea.scene.capture.truth import RELIT
 from fovea.scene.distortion import undistort
 from fovea.scene.image import read_image, resize
 

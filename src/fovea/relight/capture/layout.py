@@ -14,10 +14,10 @@ import pycolmap
 import torch
 from jaxtyping import Float
 
-from fovea.relight.capture.lens import intrinsics_of
-from fovea.relight.capture.photographs import decode
 from fovea.relight.capture.shots import Shot
 from fovea.scene.camera import Camera
+from fovea.scene.capture.lens import intrinsics_of
+from fovea.scene.capture.photographs import decode
 from fovea.scene.distortion import undistort, undistorted_camera
 from fovea.scene.image import write_image
 from fovea.scene.path import looked_at, upward

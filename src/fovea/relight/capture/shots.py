@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture.checks import refuse_copies
 from fovea.runs.durable import publish
+from fovea.scene.capture.checks import refuse_copies
 from fovea.scene.image import write_image
 from fovea.scene.video import each_frame
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture.views import Capture, View
+from fovea.scene.capture.views import Capture, View
 
 NEAREST = 1e-9
 """Training cameras that are all nearer to each other than this stand at one point."""

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture.cloud import read_cloud
-from fovea.relight.capture.lens import distortion_of
-from fovea.relight.capture.photographs import SHAPE_TOLERANCE, photograph_size
-from fovea.relight.capture.truth import truth_beside
-from fovea.relight.capture.views import (
+from fovea.scene.camera import Camera
+from fovea.scene.capture.cloud import read_cloud
+from fovea.scene.capture.lens import distortion_of
+from fovea.scene.capture.photographs import SHAPE_TOLERANCE, photograph_size
+from fovea.scene.capture.truth import truth_beside
+from fovea.scene.capture.views import (
     Capture,
     Split,
     View,
     hold_out_every,
 )
-from fovea.scene.camera import Camera
 from fovea.scene.distortion import Distortion
 
 Document = dict[str, Any]

@@ -14,9 +14,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fovea.errors import DataError
-from fovea.relight.capture.views import View
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
+from fovea.scene.capture.views import View
 from fovea.scene.color import linear_to_srgb
 from fovea.scene.distortion import undistort
 from fovea.scene.image import image_size, read_image, resize, to_uint8

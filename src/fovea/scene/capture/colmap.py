@@ -19,17 +19,17 @@ import numpy as np
 import torch
 
 from fovea.errors import ArtifactError, DataError
-from fovea.relight.capture.cloud import Cloud, read_cloud
-from fovea.relight.capture.lens import (
+from fovea.scene.camera import Camera
+from fovea.scene.capture.cloud import Cloud, read_cloud
+from fovea.scene.capture.lens import (
     LENSES,
     NAMES,
     intrinsics_of,
     parameter_count,
     refused,
 )
-from fovea.relight.capture.truth import truth_beside
-from fovea.relight.capture.views import Capture, View, hold_out_every
-from fovea.scene.camera import Camera
+from fovea.scene.capture.truth import truth_beside
+from fovea.scene.capture.views import Capture, View, hold_out_every
 from fovea.scene.gaussians import rotations
 
 Row = TypeVar("Row")
