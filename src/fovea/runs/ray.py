@@ -1,0 +1,248 @@
+"""Process trees on the nodes of a Ray cluster: started, asked to stop, ended, and their end seen.
+
+Ray only finds the place. The work is an ordinary command, `fovea run ...` or any trainer, in a
+session of its own on the node that was chosen; an actor there holds its leash (`runs/leash.py`), so
+that nothing of it outlives the actor, the driver, or the node's membership in the cluster.
+
+    with Cluster("auto") as cluster:
+        tree = cluster.start(["fovea", "run", "recipe.yaml"], cwd=folder, console=folder / "log")
+        while tree.look() in ("waiting", "running"):
+            time.sleep(0.25)
+        tree.status                      # the command's exit status; None where the node was lost
+
+Nodes see the same files as the driver, under the same paths, and have the same packages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from fovea.errors import BackendError
+from fovea.runs.lock import TOKEN
+
+State = Literal["waiting", "running", "ended", "lost"]
+"""Waiting for a free place, at work, ended by itself or by us, or lost with its node."""
+GRACE_S = 30.0
+LOOK_S = 2.0
+"""So long a call waits on the node for the end, before it says that there is none yet."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of a cluster."""
+
+    id: str
+    host: str
+    is_alive: bool
+    cpus: float
+    gpus: float
+
+
+class Cluster:
+    """A Ray cluster that this process has joined as a driver. Close it, or use it in a `with`."""
+
+    def __init__(self, address: str = "auto") -> None:
+        """Join the cluster.
+
+        Args:
+            address: `auto` for the one of this machine, `host:6379`, or `local` for one of its own.
+
+        Raises:
+            BackendError: Ray is not installed, or no cluster answers there.
+        """
+        self.address = address
+        self._ray = _ray()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what Ray will change one day
+                self._ray.init(
+                    address=address,
+                    namespace="fovea",
+                    ignore_reinit_error=True,
+                    log_to_driver=False,
+                    logging_level="error",
+                )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise BackendError(
+                f"no Ray cluster answers at '{address}': {error}. Start one with 'ray start "
+                "--head', give its address as host:6379, or say local."
+            ) from None
+
+    def nodes(self) -> list[Node]:
+        """The machines that are or were part of it."""
+        return [
+            Node(
+                node["NodeID"],
+                node["NodeManagerHostname"],
+                bool(node["Alive"]),
+                float(node["Resources"].get("CPU", 0)),
+                float(node["Resources"].get("GPU", 0)),
+            )
+            for node in self._ray.nodes()
+        ]
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        console: Path,
+        environment: Mapping[str, str] | None = None,
+        token: str | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+        resources: Mapping[str, float] | None = None,
+        grace_s: float = GRACE_S,
+    ) -> RemoteTree:
+        """Start a command on a node that has room for it, now or when there is some.
+
+        Args:
+            argv: the command; no shell reads it.
+            cwd: where it works.
+            console: the file that its output is appended to.
+            environment: variables over those of the node.
+            token: the mark that its processes carry; a new one when left out.
+            cpus: how many cores it takes from the node.
+            gpus: how many GPUs; it sees only those.
+            resources: further resources of the cluster's own naming.
+            grace_s: how long it has to save and leave once it was asked to.
+        """
+        token = token or uuid.uuid4().hex
+        marks = ":".join(filter(None, [(environment or {}).get(TOKEN), token]))
+        order = {"argv": list(argv), "cwd": str(cwd), "console": str(console)}
+        order |= {"token": token, "grace_s": grace_s}
+        made: Any = self._ray.remote(
+            num_cpus=cpus,
+            num_gpus=gpus,
+            resources=dict(resources or {}),
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=2,
+        )(_Holder)
+        holder = made.remote(order, {**(environment or {}), TOKEN: marks})
+        return RemoteTree(self._ray, holder, token)
+
+    def close(self) -> None:
+        """Leave the cluster; what is still at work there ends."""
+        self._ray.shutdown()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RemoteTree:
+    """A command at work on some node, with all that it starts."""
+
+    def __init__(self, ray: Any, holder: Any, token: str) -> None:
+        self.token = token
+        self.node = ""
+        """The host it works on, once that is known."""
+        self.pid: int | None = None
+        """Of its leash, on that host."""
+        self.status: int | None = None
+        """The exit status once it has ended: negative for a signal, None where it was lost."""
+        self.out_of_memory = False
+        self.peak_mb = 0.0
+        """The most memory that one of its processes held."""
+        self._ray, self._holder = ray, holder
+        self._state: State = "waiting"
+        self._asked = holder.start.remote()
+
+    def look(self, patience_s: float = 0.0) -> State:
+        """How it stands; waits so long for news at most."""
+        if self._state in ("ended", "lost"):
+            return self._state
+        news, _ = self._ray.wait([self._asked], timeout=patience_s)
+        if not news:
+            return self._state
+        try:
+            told: dict[str, Any] = self._ray.get(self._asked)
+        except self._ray.exceptions.RayError:
+            self._state = "lost"
+            return self._state
+        self.node, self.pid = told["host"], told["pid"]
+        if "status" in told:
+            self.status, self.out_of_memory = told["status"], told["out_of_memory"]
+            self.peak_mb, self._state = told["peak_mb"], "ended"
+            self._ray.kill(self._holder)
+        else:
+            self._state = "running"
+            self._asked = self._holder.look.remote()
+        return self._state
+
+    def ask_to_stop(self) -> None:
+        """Ask it to save and leave; after its grace it is killed."""
+        if self._state in ("waiting", "running"):
+            self._holder.ask_to_stop.remote()
+
+    def kill(self) -> None:
+        """End all of it at once. `look` says `lost` afterwards, and `status` stays None."""
+        self._ray.kill(self._holder)
+
+
+class _Holder:
+    """The actor on the node: it holds the leash, and the leash ends with it."""
+
+    def __init__(self, order: dict[str, Any], environment: dict[str, str]) -> None:
+        self._order, self._environment = order, environment
+        self._leash: subprocess.Popen[str] | None = None
+
+    def start(self) -> dict[str, Any]:
+        self._leash = subprocess.Popen(
+            [sys.executable, "-m", "fovea.runs.leash", json.dumps(self._order)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self._environment},
+            start_new_session=True,
+        )
+        return self._where()
+
+    def look(self) -> dict[str, Any]:
+        """Wait a moment for the end."""
+        assert self._leash is not None
+        try:
+            said, _ = self._leash.communicate(timeout=LOOK_S)
+        except subprocess.TimeoutExpired:
+            return self._where()
+        lost = {"status": -signal.SIGKILL, "out_of_memory": False, "peak_mb": 0.0}
+        return self._where() | (json.loads(said) if said.strip() else lost)
+
+    def ask_to_stop(self) -> None:
+        assert self._leash is not None
+        self._leash.send_signal(signal.SIGTERM)
+
+    def _where(self) -> dict[str, Any]:
+        assert self._leash is not None
+        return {"host": socket.gethostname(), "pid": self._leash.pid}
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise BackendError(
+            "work on a Ray cluster needs Ray, which is not installed. Run: pip install "
+            "'fovea-vision[ray]'."
+        ) from None
+    return ray
