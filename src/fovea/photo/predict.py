@@ -6,6 +6,7 @@ and the run ends with status 4. What is finished stays finished when the run is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,7 +116,9 @@ class _Work:
     def done(self, path: Path, place: _Place) -> Outcome:
         """Predict one photograph and write what it became."""
         context = self.context
+        began = time.perf_counter()
         photograph = replace(read_photograph(path, self.config.photograph), name=place.name)
+        read_s = time.perf_counter() - began
         if place.count == 1:
             context.note(f"{place.file}: {photograph.focal_source}")
         for note in photograph.notes:
@@ -128,8 +131,10 @@ class _Work:
                 context.progress(done, total, "parts")
 
         prediction = self.predictor.predict(photograph, watch=watch)
-        context.log(place.number, _seconds(prediction.seconds))
+        began = time.perf_counter()
         self._write(prediction, place)
+        parts = {"read": read_s} | prediction.seconds | {"write": time.perf_counter() - began}
+        context.log(place.number, _seconds(parts))
         pair = beside(prediction, aside=self.config.aside, device=torch_device(context.device))
         picture = context.picture(place.number, "photograph-and-aside", pair)
         return Outcome.of(

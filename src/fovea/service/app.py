@@ -12,21 +12,38 @@ from fastapi import APIRouter, Depends, FastAPI
 from fovea.service import problems
 from fovea.service.access import Gate, caller
 from fovea.service.archives import Limits
+from fovea.service.cache import ResultCache
 from fovea.service.envelope import Envelope
+from fovea.service.executors import make_executor, make_workplace
 from fovea.service.jobs import JobStore
-from fovea.service.routes import catalog, health, jobs, keys, pages, uploads
+from fovea.service.metrics import Metrics
+from fovea.service.metrics.requests import Counted
+from fovea.service.photo.desk import PhotoDesk
+from fovea.service.pulse import Pulse
+from fovea.service.retention import Retention
+from fovea.service.routes import (
+    catalog,
+    figures,
+    health,
+    jobs,
+    keys,
+    pages,
+    predict,
+    system,
+    uploads,
+)
 from fovea.service.settings import MEGABYTE, ServeConfig
 from fovea.service.state import Service
-from fovea.service.supervisor import Supervisor
 from fovea.service.uploads import Uploads
 
 ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     uploads.router,
     catalog.router,
+    predict.router,
 )
 """What only a known caller may use."""
-OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router, keys.router, pages.router)
+OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router, keys.router, pages.router, system.router)
 """What anybody may use, or whose routes say themselves who may."""
 
 
@@ -49,6 +66,9 @@ def create_app(settings: ServeConfig) -> Envelope:
         app.include_router(router, dependencies=[Depends(caller)])
     for router in OPEN_ROUTERS:
         app.include_router(router)
+    if here.metrics is not None:
+        app.include_router(figures.router_at(settings.monitoring.metrics_path))
+        app.add_middleware(Counted, metrics=here.metrics)
     return Envelope(app, settings)
 
 
@@ -58,15 +78,33 @@ def assemble(settings: ServeConfig) -> Service:
     store = JobStore(settings.database_url)
     taken = settings.uploads
     limits = Limits(taken.archive_entries, taken.unpacked_mb * MEGABYTE, taken.archive_ratio)
-    supervisor = Supervisor(settings, store)
+    photo = PhotoDesk(settings)
+    cache = ResultCache(settings, store.engine)
+    workplace = make_workplace(on_device(settings, photo.chosen.device), store, cache)
+    supervisor = make_executor(workplace)
+    sent = Uploads(settings.model.temp_dir or settings.state_folder / "uploads", limits)
+    retention = Retention(settings, store, cache, sent.folder)
+    metrics = Metrics(settings) if settings.monitoring.enabled else None
+    pulse = Pulse(settings, store, metrics)
     return Service(
         settings,
         store,
-        Uploads(settings.model.temp_dir or settings.state_folder / "uploads", limits),
+        sent,
         supervisor,
         Gate(settings, store.engine),
-        parts=[supervisor],
+        photo,
+        pulse,
+        cache,
+        retention,
+        metrics=metrics,
+        parts=[photo, pulse, supervisor, retention],
     )
+
+
+def on_device(settings: ServeConfig, device: str) -> ServeConfig:
+    """The settings with the device that was chosen by `mode`."""
+    gpu = settings.gpu.model_copy(update={"device": device})
+    return settings.model_copy(update={"gpu": gpu})
 
 
 @asynccontextmanager

@@ -2,11 +2,14 @@
 
 Every answer that is no success has the same shape, with a `code` that stays the same when the words
 change. Settings that are not valid come as `errors`, the very objects that the command line prints.
+`error`, `message`, `status_code`, `path` and `timestamp` say the same once more, in the names that
+callers of photograph services know. Under `/api`, which is older, a problem has only those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +17,14 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from fovea.errors import BackendError, BusyError, ConfigError, FoveaError, JobError, Problem
+from fovea.service.words import FALLBACK, language_of, text
+
+OLD_STYLE = "fovea.old_style"
+"""In the scope of a request that came to a deprecated address."""
 
 
 class SettingProblem(BaseModel):
@@ -36,10 +43,17 @@ class ProblemBody(BaseModel):
     type: str
     title: str
     status: int
-    detail: str
+    detail: str = Field(description="in the caller's language")
     code: str
     instance: str
     errors: list[SettingProblem] = []
+    solution: str = Field("", description="what to do about it, where detail does not say")
+    original: str = Field("", description="the detail in English, where detail is not")
+    error: str = Field(description="the code as the name of a class")
+    message: str = Field(description="the same as detail")
+    status_code: int
+    path: str
+    timestamp: datetime
 
 
 class RefusedError(FoveaError):
@@ -74,7 +88,10 @@ def install(app: FastAPI) -> None:
         if isinstance(error, RefusedError):
             return body(request, error.status, error.code, str(error), error.errors, error.headers)
         problems = error.problems if isinstance(error, ConfigError) else ()
-        return body(request, status_of(error), error.code, str(error).splitlines()[0], problems)
+        later = getattr(error, "retry_after_s", None)
+        headers = {"Retry-After": str(later)} if later else {}
+        said = str(error).splitlines()[0]
+        return body(request, status_of(error), error.code, said, problems, headers)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -104,7 +121,12 @@ def install(app: FastAPI) -> None:
 
 
 def status_of(error: FoveaError) -> int:
-    """The status that says what sort of error it is."""
+    """The status that says what sort of error it is; an error may have its own."""
+    own = getattr(error, "status", None)
+    if isinstance(own, int):
+        return own
+    if error.code == "oom":
+        return 507
     if isinstance(error, BusyError) or error.code == "idempotency_conflict":
         return 409
     if isinstance(error, BackendError):
@@ -120,21 +142,48 @@ def body(
     errors: Sequence[Problem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """A problem as an answer."""
+    """A problem as an answer, in the caller's language."""
+    language = language_of(request)
+    said = (text(language, f"problem.{code}") if language != FALLBACK else "") or detail
     problem = ProblemBody(
         type=f"urn:fovea:problem:{code}",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
+        detail=said,
         code=code,
         instance=request.url.path,
         errors=[SettingProblem(**vars(error)) for error in errors],
+        solution=text(language, f"solution.{code}"),
+        original=detail if said != detail else "",
+        error=f"{code.title().replace('_', '')}Error",
+        message=said,
+        status_code=status,
+        path=request.url.path,
+        timestamp=datetime.now(UTC),
     )
+    return _answer(request, problem, headers or {}, language)
+
+
+def _answer(
+    request: Request, problem: ProblemBody, headers: Mapping[str, str], language: str
+) -> JSONResponse:
+    content: dict[str, Any] = jsonable_encoder(problem)
+    content["timestamp"] = problem.timestamp.isoformat(timespec="milliseconds")[:-6] + "Z"
+    for name in ("solution", "original"):
+        if not content[name]:
+            del content[name]
+    media_type = "application/problem+json"
+    if request.scope.get(OLD_STYLE):
+        old = ("error", "message", "status_code", "path", "timestamp", "errors")
+        content = {"status": "error", "solution": problem.solution or problem.message} | {
+            name: content[name] for name in old
+        }
+        media_type = "application/json"
     return JSONResponse(
-        jsonable_encoder(problem),
-        status,
-        headers=dict(headers or {}),
-        media_type="application/problem+json",
+        content,
+        problem.status,
+        headers={"Content-Language": language, **headers},
+        media_type=media_type,
     )
 
 

@@ -67,9 +67,9 @@ class JobView(BaseModel):
             cached=bool(result and result["cached"]),
             result=result,
             error=job.error,
-            created=_time(job.created),
-            started=_time(job.started) if job.started else None,
-            ended=_time(job.ended) if job.ended else None,
+            created=when(job.created),
+            started=when(job.started) if job.started else None,
+            ended=when(job.ended) if job.ended else None,
             run=job.run,
             links={"self": base, "events": f"{base}/events", "page": f"/jobs/{job.id}/"},
         )
@@ -145,5 +145,6 @@ class Health(BaseModel):
     trouble: list[str] = []
 
 
-def _time(seconds: float) -> datetime:
+def when(seconds: float) -> datetime:
+    """A time of the job table as a date."""
     return datetime.fromtimestamp(seconds, UTC)

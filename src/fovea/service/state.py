@@ -11,12 +11,17 @@ from fastapi import Depends, Request
 
 from fovea import dialect
 from fovea.service.access import Caller, Gate, caller
+from fovea.service.cache import ResultCache
+from fovea.service.executors import Executor
 from fovea.service.jobs import Job, JobStore
+from fovea.service.metrics import Metrics
 from fovea.service.outcome import find_artifact
+from fovea.service.photo.desk import PhotoDesk
 from fovea.service.problems import not_found
+from fovea.service.pulse import Pulse
+from fovea.service.retention import Retention
 from fovea.service.settings import ServeConfig
 from fovea.service.submission import below
-from fovea.service.supervisor import Supervisor
 from fovea.service.uploads import Uploads
 
 
@@ -39,15 +44,22 @@ class Service:
     settings: ServeConfig
     store: JobStore
     uploads: Uploads
-    supervisor: Supervisor
+    supervisor: Executor
+    """Who works on the jobs."""
     gate: Gate
     """Who may call, what, and how often."""
+    photo: PhotoDesk
+    """Device and network of predictions, and who waits for them."""
+    pulse: Pulse
+    """What is counted every second."""
+    cache: ResultCache
+    """Results that are used again."""
+    retention: Retention
+    """Removes what is old."""
     webhooks: Any = None
     """The outbox of messages to other machines."""
-    cache: Any = None
-    """Results that are used again."""
-    metrics: Any = None
-    """Figures for Prometheus."""
+    metrics: Metrics | None = None
+    """Figures for Prometheus; none where nobody wants them."""
     parts: list[Part] = field(default_factory=list[Part])
     """What is started with the service, in this order, and stopped in the opposite one."""
     closing: threading.Event = field(default_factory=threading.Event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -37,7 +37,7 @@ INTERNAL = {"queued": ("queued", "leased")}
     "/{kind}",
     status_code=202,
     response_model=JobView,
-    responses={200: {"model": JobView, "description": "This very request was made before."}},
+    responses={200: {"model": JobView, "description": "It was asked for, or done, before."}},
     openapi_extra={
         "requestBody": {
             "description": "The settings: see /v1/schemas/{kind}. In a form they are the part"
@@ -61,15 +61,23 @@ async def submit(
     here: Here,
     who: Who,
     preset: Annotated[str | None, Query(description="one of the stage's presets")] = None,
+    priority: Annotated[int, Query(ge=-10, le=10, description="higher is sooner")] = 0,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Ask for a stage or a recipe to be run."""
     await run_sync(stages_of, kind)
     settings = await _settings(request, here)
-    job, is_new = await run_sync(_enqueue, here, who.owner, kind, settings, preset, idempotency_key)
+
+    def enqueue() -> tuple[Job, bool]:
+        asked = submission(
+            kind, settings, preset=preset, lookup=lambda name: here.find(name, who.owner)
+        )
+        return accept(here, who.owner, asked, key=idempotency_key, priority=priority)
+
+    job, is_new = await run_sync(enqueue)
     return JSONResponse(
         JobView.of(job).model_dump(mode="json"),
-        202 if is_new else 200,
+        202 if is_new and job.is_open else 200,
         headers={"Location": f"/v1/jobs/{job.id}"},
     )
 
@@ -99,9 +107,33 @@ def job(found: TheJob) -> JobView:
 
 
 @router.delete("/{id}", status_code=202)
-def cancel(found: TheJob, here: Here) -> JobView:
+def cancel(
+    found: TheJob,
+    here: Here,
+    forget: Annotated[bool, Query(description="remove an ended job with what it made")] = False,
+) -> JobView:
     """End a job: it may save what it has, then its processes are killed."""
-    return JobView.of(here.store.cancel(found.id) or here.job(found.id, found.owner))
+    if not forget:
+        return JobView.of(here.store.cancel(found.id) or here.job(found.id, found.owner))
+    gone = here.retention.forget(found.id)
+    if gone is None:
+        raise _not_now(found, "removed", "It has not ended yet: cancel it, and wait for its end.")
+    return JobView.of(gone)
+
+
+@router.post("/{id}/retry", status_code=202)
+def retry(found: TheJob, here: Here) -> JobView:
+    """Have a job that failed or was cancelled done once more; what it has done already is kept."""
+    again = here.store.retry(found.id)
+    if again is None:
+        raise _not_now(found, "retried", "Only a job that failed or was cancelled can be.")
+    here.supervisor.wake()
+    return JobView.of(again)
+
+
+def _not_now(job: Job, what: str, hint: str) -> RefusedError:
+    detail = f"job {job.id} is {job.public_state} and cannot be {what}. {hint}"
+    return RefusedError(409, "wrong_state", detail)
 
 
 @router.get("/{id}/events", response_class=EventSourceResponse)
@@ -115,12 +147,15 @@ async def events(
     Each event of the run has its number as id. `job` tells of the job itself; `end` is the last.
     """
     since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
-    follower = Follower(here.run_folder(found) / "events.jsonl", since=since)
+    run, follower = "", Follower(Path())
     told: tuple[Any, ...] = ()
     while not here.closing.is_set():
         now = await run_sync(here.store.get, found.id)
         if now is None:
             return
+        if now.run != run:  # at first, and where the result of another run is taken over
+            run = now.run
+            follower = Follower(here.run_folder(now) / "events.jsonl", since=since)
         # The row first, then the events: what is written before the row says "ended" is not missed.
         for event in await run_sync(list, follower.new()):
             yield ServerSentEvent(data=event, event=event["kind"], id=str(event["n"]))
@@ -206,18 +241,6 @@ def _object(text: str | bytes, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RefusedError(422, "not_object", f"{where} must be an object of settings.")
     return found
-
-
-def _enqueue(
-    here: Service,
-    owner: str,
-    kind: str,
-    settings: Mapping[str, Any],
-    preset: str | None,
-    key: str | None,
-) -> tuple[Job, bool]:
-    asked = submission(kind, settings, preset=preset, lookup=lambda name: here.find(name, owner))
-    return accept(here, owner, asked, key=key)
 
 
 def _listing(folder: Path) -> dict[str, Any]:

@@ -37,6 +37,7 @@ FLAGS: dict[str, Flag] = {
     "--insecure": _switch("access.insecure=true"),
     "--runs": _value("runs"),
     "--no-browser": _switch("browser.auto_open=false"),
+    "--no-preload": _switch("model.preload=false"),
     "--no-amp": _switch("gpu.enable_amp=false"),
     "--no-cudnn-benchmark": _switch("gpu.enable_cudnn_benchmark=false"),
     "--device": _value("gpu.device"),

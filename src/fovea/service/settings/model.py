@@ -14,6 +14,9 @@ class ModelConfig(Config):
         " the cache, else lite",
         min_length=1,
     )
+    preload: bool = setting(
+        True, "whether the network is loaded once at the start, so that /v1/health can say it"
+    )
     accept_licence: bool = setting(False, "accept the licence of weights that are downloaded")
     temp_dir: Path | None = setting(
         None, "folder of what is sent in; none is the one beside the job table"

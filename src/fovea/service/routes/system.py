@@ -1,0 +1,91 @@
+"""What photograph services are asked about themselves: health, device, cache."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from fovea.runs.record import package_version
+from fovea.service.access import visitor
+from fovea.service.problems import RESPONSES
+from fovea.service.state import Here
+
+router = APIRouter(prefix="/v1", tags=["system"], responses=RESPONSES)
+
+
+class PhotoHealth(BaseModel):
+    """Whether photographs can be predicted."""
+
+    status: Literal["healthy", "loading", "unhealthy"]
+    gpu_available: bool
+    gpu_vendor: str = Field(description="NVIDIA, AMD, Intel, Qualcomm, Apple or Unknown")
+    gpu_name: str
+    model_loaded: bool
+    model: str = ""
+    version: str
+    uptime_s: float
+    queue_depth: int
+    trouble: str = ""
+
+
+class GpuView(BaseModel):
+    """What is computed on."""
+
+    available: bool
+    vendor: str
+    name: str
+    count: int
+    memory_mb: float = Field(description="held by the jobs of this service")
+    device: str
+    notes: list[str] = []
+
+
+class Stats(BaseModel):
+    """Facts of the device."""
+
+    gpu: GpuView
+
+
+@router.get("/health", responses={503: {"model": PhotoHealth}})
+async def health(here: Here) -> JSONResponse:
+    """Whether photographs can be predicted: 503 until the network was loaded once."""
+    desk = here.photo
+    loaded, wanted = desk.loaded, desk.settings.model.preload
+    trouble = loaded.trouble if loaded else ""
+    is_well = not trouble and (loaded is not None or not wanted)
+    body = {
+        "status": "healthy" if is_well else ("unhealthy" if trouble else "loading"),
+        "gpu_available": desk.chosen.is_gpu,
+        "gpu_vendor": desk.chosen.vendor,
+        "gpu_name": desk.chosen.name,
+        "model_loaded": bool(loaded and not trouble),
+        "model": loaded.name if loaded else "",
+        "version": package_version(),
+        "uptime_s": desk.uptime_s,
+        "queue_depth": here.pulse.queue_depth,
+        "trouble": trouble,
+    }
+    headers = {} if is_well else {"Retry-After": "5"}
+    return JSONResponse(body, 200 if is_well else 503, headers)
+
+
+@router.get("/stats", response_model=Stats, dependencies=[Depends(visitor)])
+async def stats(here: Here) -> JSONResponse:
+    """Facts of the device."""
+    chosen = here.photo.chosen
+    return JSONResponse(
+        {
+            "gpu": {
+                "available": chosen.is_gpu,
+                "vendor": chosen.vendor,
+                "name": chosen.name,
+                "count": chosen.count,
+                "memory_mb": here.pulse.gpu_memory_mb,
+                "device": chosen.device,
+                "notes": list(chosen.notes),
+            }
+        }
+    )
