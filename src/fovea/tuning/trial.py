@@ -29,6 +29,8 @@ from fovea.tuning.outcome import OUT_OF_MEMORY, Outcome, answer, ended_by
 from fovea.tuning.plan import Plan
 from fovea.tuning.space import Values
 from fovea.tuning.target import StageTarget
+from fovea.tuning.tracks.card import End
+from fovea.tuning.tracks.follow import follow
 from fovea.tuning.watch import Reported, Watch
 
 
@@ -85,21 +87,23 @@ def run(
     note |= {"settings": settings, "checkpoints": plan.target.checkpoints}
     write_json(folder / "trial.json", {"schema": 1, "state": "running"} | note)
     watch = Watch(plan, trial, folder, asked_to_stop=asked_to_stop)
-    try:
-        outcome = _work(plan, settings, folder, about.get("number", 0), watch)
-    except ConfigError as error:
-        outcome = Outcome("failed", failure="config", message=str(error))
-    seconds = round(time.monotonic() - began, 3)
-    ended = {
-        "state": outcome.state,
-        "failure": outcome.failure,
-        "message": outcome.message,
-        "values": list(outcome.values),
-        "seconds": seconds,
-        "ended": time.time(),
-    }
-    write_json(folder / "result.json", ended)
-    write_json(folder / "trial.json", {"schema": 1} | note | ended)
+    with follow(plan, folder, note) as following:
+        try:
+            outcome = _work(plan, settings, folder, about.get("number", 0), watch)
+        except ConfigError as error:
+            outcome = Outcome("failed", failure="config", message=str(error))
+        seconds = round(time.monotonic() - began, 3)
+        ended = {
+            "state": outcome.state,
+            "failure": outcome.failure,
+            "message": outcome.message,
+            "values": list(outcome.values),
+            "seconds": seconds,
+            "ended": time.time(),
+        }
+        write_json(folder / "result.json", ended)
+        write_json(folder / "trial.json", {"schema": 1} | note | ended)
+        following.end(End(outcome.state, outcome.values, outcome.failure, seconds))
     return Outcome(
         outcome.state,
         outcome.values,
@@ -125,7 +129,6 @@ def _work(plan: Plan, settings: Values, folder: Path, number: int, watch: Watch)
         recipe,
         folder=folder / "run",
         isolation=plan.file.trial.isolation,
-        track=["tensorboard"] if plan.file.track.tensorboard else [],
         watch=watch,
         asked_to_stop=watch.asked_to_stop,
     )

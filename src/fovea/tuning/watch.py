@@ -98,7 +98,8 @@ class Watch:
         self.latest |= event["metrics"]
         for name, value in event["metrics"].items():
             self.series.setdefault(name, {})[step] = value
-        line = {"step": event["step"], "epoch": event.get("epoch"), "metrics": event["metrics"]}
+        line = {"time": event.get("time") or round(time.time(), 3)}
+        line |= {"step": event["step"], "epoch": event.get("epoch"), "metrics": event["metrics"]}
         with self.path.open("ab") as file:
             file.write(encode(line))
         if self.trial is not None and self.goal.metric in event["metrics"]:

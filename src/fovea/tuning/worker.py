@@ -15,6 +15,7 @@ from fovea.tuning.history import Record
 from fovea.tuning.outcome import Outcome
 from fovea.tuning.plan import Plan
 from fovea.tuning.space import Values
+from fovea.tuning.tracks.follow import settle
 
 if TYPE_CHECKING:
     import optuna
@@ -49,7 +50,13 @@ class Worker:
         self._failures: list[str] = []
 
     def work(self) -> Ending:
-        """Run trials until the study is over."""
+        """Run trials until the study is over, and let their trackers finish."""
+        try:
+            return self._work()
+        finally:
+            settle()
+
+    def _work(self) -> Ending:
         study, plan = self.study, self.plan
         recover(study)
         queue.first(study, plan)

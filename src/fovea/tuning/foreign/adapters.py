@@ -44,14 +44,8 @@ class Adapter:
     notes: Check = _nothing
 
 
-# Its own reporting goes where the study's does, and asks for no account.
-_OFFLINE = {
-    "WANDB_MODE": "offline",
-    "WANDB_RUN_GROUP": "{study}",
-    "WANDB_NAME": "{number}",
-    "WANDB_DIR": "{trial_dir}",
-    "TENSORBOARD_LOGGING_DIR": "{trial_dir}/tb",
-}
+# Its own reporting goes where the study's does; for W&B and MLflow see `tracks/doubles.py`.
+_REPORTING = {"TENSORBOARD_LOGGING_DIR": "{trial_dir}/tb"}
 _STATES = [
     {"trainer_state": "out/checkpoint-*/trainer_state.json"},
     {"trainer_state": "out/trainer_state.json"},
@@ -106,7 +100,7 @@ ADAPTERS: dict[str, Adapter] = {
                 "write": "trial.yaml",
                 "inject": {"output_dir": "{trial_dir}/out", "report_to": "none"},
             },
-            "env": _OFFLINE,
+            "env": _REPORTING,
             "metrics": [
                 {
                     "jsonl": "out/trainer_log.jsonl",
@@ -138,7 +132,7 @@ ADAPTERS: dict[str, Adapter] = {
     "hf-trainer": Adapter(
         {
             "args": ["--{name}", "{value}"],
-            "env": _OFFLINE,
+            "env": _REPORTING,
             "metrics": [
                 {
                     "tensorboard": "tb",

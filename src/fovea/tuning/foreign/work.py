@@ -29,6 +29,7 @@ from fovea.tuning.outcome import OUT_OF_MEMORY, Outcome, answer, ended_by
 from fovea.tuning.plan import Plan
 from fovea.tuning.sources.point import Point
 from fovea.tuning.sources.reader import Reader
+from fovea.tuning.tracks import doubles
 from fovea.tuning.watch import Watch
 
 POLL_S = 0.25
@@ -189,6 +190,7 @@ def _start(
         "MASTER_PORT": str(port),
         **threads(resources.threads, resources.workers),
         **placement.environment,
+        **doubles.environment(plan.file.track, study=plan.file.study, folder=folder),
         **call.environment,
     }
     return ProcessTree(call.argv, folder=folder, cwd=call.cwd, environment=visible(added, ()))
