@@ -54,3 +54,22 @@ def one_cycle(
     if step <= top and top > 0:
         return linear(step, first=peak / start_div, last=peak, steps=top)
     return linear(step - top, first=peak, last=peak / end_div, steps=max(last - top, 1e-9))
+
+
+def warmup_cosine(step: int, *, peak: float, steps: int, warmup: float = 0.03) -> float:
+    """The learning rate after `step` steps: by equal parts up to the peak, then a cosine to 0.
+
+    Args:
+        step: from 0; a step's own rate is that of its number counted from 0, and what trainers log
+            behind it is the next one's.
+        peak: the highest rate.
+        steps: of the whole training.
+        warmup: part of the steps until the peak, rounded up to whole ones.
+
+    Source: Loshchilov and Hutter, "SGDR" (2017), with one cycle, as transformers has it.
+    """
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return peak * step / rising
+    done = (step - rising) / max(1, steps - rising)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
