@@ -70,6 +70,14 @@ class Cache:
             )
             return [Path(folder) for (folder,) in rows]
 
+    def forget_finished(self, run: Path) -> None:
+        """Take nothing more over from the stages of that run."""
+        inside = f"{run.absolute()}/"
+        with self._open() as base:
+            base.execute(
+                "DELETE FROM finished WHERE substr(folder, 1, ?) = ?", (len(inside), inside)
+            )
+
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:
         self.root.mkdir(parents=True, exist_ok=True)

@@ -1,90 +1,49 @@
-"""The job table: what was asked for, who works on it, how it ended.
+"""What is done with the table of jobs: by those who ask, by those who work, by those who tidy up.
 
 Every change is one SQL statement, so that it happens wholly or not at all, whichever of the threads
 and processes comes first. A worker holds a job by a lease that it renews, and by a fence: a number
 that grows with each claim. Whatever it writes carries worker and fence, and does nothing once
 another worker has the job. The statements are SQLAlchemy Core and mean the same on SQLite and
-PostgreSQL.
+PostgreSQL; there, a claim passes over rows that others are about to take.
 
     queued -> leased -> running -> succeeded | failed | cancelled
        ^---------------------'        lost its worker, or was told to wait: `retry_at`
+       ^------------------------------------------ failed | cancelled, and asked for once more
+
+Of jobs with the same fingerprint one works at a time, the oldest first: those behind it find its
+result when their turn comes.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
     ColumnElement,
     Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
     Update,
     and_,
     case,
-    create_engine,
-    event,
+    delete,
+    exists,
     func,
     insert,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from fovea.errors import FoveaError
+from fovea.service.quotas import Quotas, Usage, lock, usage
+from fovea.service.table import HELD, JOBS, OPEN, Job, create_tables, new_id, open_engine
 
-_tables = MetaData()
-
-JOBS = Table(
-    "jobs",
-    _tables,
-    Column("id", String(36), primary_key=True),
-    Column("owner", String(64), nullable=False),
-    Column("kind", String(128), nullable=False),
-    Column("config", JSON, nullable=False),
-    Column("recipe", Text, nullable=False),
-    Column("stages", Integer, nullable=False),
-    Column("run", String(255), nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("idempotency_key", String(255)),
-    Column("priority", Integer, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("cancel_requested", Boolean, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("max_attempts", Integer, nullable=False),
-    Column("fence", Integer, nullable=False),
-    Column("worker", String(255)),
-    Column("lease_until", Float),
-    Column("retry_at", Float),
-    Column("progress", JSON(none_as_null=True)),
-    Column("message", Text, nullable=False),
-    Column("result", JSON(none_as_null=True)),
-    Column("error", JSON(none_as_null=True)),
-    Column("created", Float, nullable=False),
-    Column("started", Float),
-    Column("ended", Float),
-    UniqueConstraint("owner", "idempotency_key", name="one_job_per_key"),
-    Index("jobs_by_state", "state", "priority", "id"),
-)
-
-HELD = ("leased", "running")
-OPEN = ("queued", *HELD)
+__all__ = ["HELD", "JOBS", "OPEN", "Job", "JobStore", "StaleKeyError", "new_id"]
+ENDED = ("succeeded", "failed", "cancelled")
+UNLIMITED = Quotas()
 
 
 class StaleKeyError(FoveaError):
@@ -94,66 +53,22 @@ class StaleKeyError(FoveaError):
     code = "idempotency_conflict"
 
 
-@dataclass(frozen=True)
-class Job:
-    """One row of the table. Times are seconds since 1970."""
-
-    id: str
-    owner: str
-    kind: str
-    config: dict[str, Any]
-    """What the caller sent, with the names of uploads as they were given."""
-    recipe: str
-    """What runs: a recipe as YAML."""
-    stages: int
-    run: str
-    """The run's folder inside the folder of runs."""
-    digest: str
-    """Of the request, to tell a repetition from another request under the same key."""
-    idempotency_key: str | None = None
-    priority: int = 0
-    state: str = "queued"
-    cancel_requested: bool = False
-    attempt: int = 0
-    max_attempts: int = 3
-    fence: int = 0
-    worker: str | None = None
-    lease_until: float | None = None
-    retry_at: float | None = None
-    progress: dict[str, Any] | None = None
-    message: str = ""
-    result: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    created: float = field(default_factory=time.time)
-    started: float | None = None
-    ended: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it still waits or works."""
-        return self.state in OPEN
-
-    @property
-    def public_state(self) -> str:
-        """The state in the words of the API; a lease is nobody else's business."""
-        return {"leased": "queued"}.get(self.state, self.state)
-
-
 class JobStore:
-    """The table, and the ten things that are done with it."""
+    """The table, and all that is done with it."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._engine = _engine(url)
+        self.engine: Engine = open_engine(url)
+        """Other stores keep their tables here, too."""
         self._clock = clock
-        _tables.create_all(self._engine)
+        create_tables(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     # What callers do ---------------------------------------------------------------------------
 
-    def enqueue(self, job: Job) -> tuple[Job, bool]:
+    def enqueue(self, job: Job, quotas: Quotas = UNLIMITED) -> tuple[Job, bool]:
         """Put a job in the queue; a repetition under the same key gives the job of the first time.
 
         Returns:
@@ -161,24 +76,25 @@ class JobStore:
 
         Raises:
             StaleKeyError: the key was used for another request.
+            QuotaError: there is no room for it.
         """
         values = {column.name: getattr(job, column.name) for column in JOBS.columns}
+        earlier = self._of_key(job)
+        if earlier:
+            return earlier, False
         try:
-            with self._engine.begin() as connection:
+            with self.engine.begin() as connection:
+                if quotas != UNLIMITED:
+                    lock(connection, "enqueue")
                 connection.execute(insert(JOBS).values(values))
+                if job.state == "queued":
+                    quotas.check(connection, job.owner, self._clock())
+                    connection.execute(_as_urgent(job))
         except IntegrityError:
-            same_key = and_(
-                JOBS.c.owner == job.owner, JOBS.c.idempotency_key == job.idempotency_key
-            )
-            earlier = self._select(same_key)
-            if not earlier:
+            earlier = self._of_key(job)
+            if earlier is None:
                 raise
-            if earlier[0].digest != job.digest:
-                raise StaleKeyError(
-                    f"the Idempotency-Key '{job.idempotency_key}' was used for job {earlier[0].id}"
-                    " with another body. Send a new key with a new request."
-                ) from None
-            return earlier[0], False
+            return earlier, False
         return job, True
 
     def get(self, id: str) -> Job | None:
@@ -187,15 +103,23 @@ class JobStore:
         return found[0] if found else None
 
     def list(
-        self, owner: str, *, states: Sequence[str] = (), before: str = "", limit: int = 50
+        self,
+        owner: str | None,
+        *,
+        states: Sequence[str] = (),
+        before: str = "",
+        limit: int | None = 50,
     ) -> list[Job]:
-        """The newest jobs, newest first; `before` is the id at which the last page ended."""
-        wanted: list[ColumnElement[bool]] = [JOBS.c.owner == owner]
+        """The newest jobs, newest first; `before` is the id at which the last page ended.
+
+        No owner means everybody's.
+        """
+        wanted: list[ColumnElement[bool]] = [JOBS.c.owner == owner] if owner is not None else []
         if states:
             wanted.append(JOBS.c.state.in_(states))
         if before:
             wanted.append(JOBS.c.id < before)
-        return self._select(and_(*wanted), limit=limit)
+        return self._select(and_(true(), *wanted), limit=limit)
 
     def cancel(self, id: str) -> Job | None:
         """Ask for the end of a job: a waiting one is over at once, another when its worker says."""
@@ -211,30 +135,92 @@ class JobStore:
             )
         )
 
+    def retry(self, id: str) -> Job | None:
+        """Put a job that failed or was cancelled back into the queue, as it was first asked for.
+
+        Returns:
+            The job; None where it succeeded, or has not ended.
+        """
+        return self._change(
+            update(JOBS)
+            .where(JOBS.c.id == id, JOBS.c.state.in_(("failed", "cancelled")))
+            .values(
+                state="queued",
+                cancel_requested=False,
+                worker=None,
+                retry_at=None,
+                ended=None,
+                error=None,
+                lost=0,
+                ooms=0,
+                waits=0,
+                message="asked for once more",
+            )
+        )
+
+    def forget(self, id: str) -> Job | None:
+        """Remove a job that has ended; says which it was."""
+        with self.engine.begin() as connection:
+            removed = connection.execute(
+                delete(JOBS)
+                .where(JOBS.c.id == id, JOBS.c.state.in_(ENDED))
+                .returning(*JOBS.columns)
+            )
+            row = removed.mappings().first()
+            return Job(**row) if row else None
+
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             rows = connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state))
             return {state: number for state, number in rows}
 
+    def ahead(self, job: Job) -> int:
+        """How many jobs wait that will be taken before this one."""
+        if job.state != "queued":
+            return 0
+        sooner = or_(
+            JOBS.c.priority > job.priority,
+            and_(JOBS.c.priority == job.priority, JOBS.c.id < job.id),
+        )
+        query = select(func.count()).select_from(JOBS).where(JOBS.c.state == "queued", sooner)
+        with self.engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def usage(self, owner: str) -> Usage:
+        """What an owner has of everything now."""
+        with self.engine.connect() as connection:
+            return usage(connection, owner, self._clock())
+
+    def uses_run(self, run: str) -> bool:
+        """Whether any job's result stands in that run."""
+        return bool(self._select(JOBS.c.run == run, limit=1))
+
     # What workers do ---------------------------------------------------------------------------
 
-    def claim(self, worker: str, lease_s: float) -> Job | None:
-        """Take the next job: one that waits, or one whose worker has been silent for too long."""
+    def claim(
+        self, worker: str, lease_s: float, *, id: str | None = None, most_per_owner: int = 0
+    ) -> Job | None:
+        """Take the next job: one that waits, or one whose worker has been silent for too long.
+
+        Args:
+            worker: who takes it.
+            lease_s: for how long, unless it is renewed.
+            id: take this one or none.
+            most_per_owner: jobs of one owner that may be at work at the same time; 0 is any number.
+        """
         now = self._clock()
-        waits = and_(
-            JOBS.c.state == "queued", or_(JOBS.c.retry_at.is_(None), JOBS.c.retry_at <= now)
-        )
-        abandoned = and_(JOBS.c.state.in_(HELD), JOBS.c.lease_until < now)
+        wanted = self._can_be_taken(now, most_per_owner)
         chosen = (
             select(JOBS.c.id)
-            .where(or_(waits, abandoned))
+            .where(wanted if id is None else and_(wanted, JOBS.c.id == id))
             .order_by(JOBS.c.priority.desc(), JOBS.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
             .scalar_subquery()
         )
-        return self._change(
+        is_lost = JOBS.c.state.in_(HELD)
+        statement = (
             update(JOBS)
             .where(JOBS.c.id == chosen)
             .values(
@@ -242,10 +228,24 @@ class JobStore:
                 worker=worker,
                 fence=JOBS.c.fence + 1,
                 attempt=JOBS.c.attempt + 1,
+                lost=JOBS.c.lost + case((is_lost, 1), else_=0),
                 lease_until=now + lease_s,
                 retry_at=None,
             )
         )
+        # Claims that count what others hold must come one after the other.
+        return self._change(statement, alone="claim" if most_per_owner else "")
+
+    def waiting(self, limit: int, *, most_per_owner: int = 0) -> list[str]:
+        """The ids of the jobs that can be taken now, in the order in which they will be."""
+        query = (
+            select(JOBS.c.id)
+            .where(self._can_be_taken(self._clock(), most_per_owner))
+            .order_by(JOBS.c.priority.desc(), JOBS.c.id)
+            .limit(limit)
+        )
+        with self.engine.connect() as connection:
+            return list(connection.scalars(query))
 
     def start(self, job: Job) -> Job | None:
         """The work begins. None, as below, where the job is no longer this worker's."""
@@ -261,39 +261,89 @@ class JobStore:
         """Say how far it is."""
         return self._held(job, progress=progress, message=message)
 
-    def finish(self, job: Job, result: dict[str, Any]) -> Job | None:
-        """It is done."""
-        return self._end(job, "succeeded", result=result, message="")
+    def finish(self, job: Job, result: dict[str, Any], **cost: Any) -> Job | None:
+        """It is done; `run`, where the result stands in another's, and what it cost."""
+        return self._end(job, "succeeded", result=result, error=None, message="", **cost)
 
-    def fail(self, job: Job, error: dict[str, Any]) -> Job | None:
+    def fail(self, job: Job, error: dict[str, Any], **cost: Any) -> Job | None:
         """It failed, and trying again would not help."""
-        return self._end(job, "failed", error=error, message=str(error.get("message", "")))
+        message = str(error.get("message", ""))
+        return self._end(job, "failed", error=error, message=message, **cost)
 
-    def cancelled(self, job: Job) -> Job | None:
+    def cancelled(self, job: Job, **cost: Any) -> Job | None:
         """It was ended because somebody asked for that."""
-        return self._end(job, "cancelled", message="cancelled")
+        return self._end(job, "cancelled", message="cancelled", **cost)
 
     def release(
-        self, job: Job, message: str, *, wait_s: float = 0.0, undo: bool = False
+        self, job: Job, message: str, *, wait_s: float = 0.0, because: str = "", **cost: Any
     ) -> Job | None:
-        """Put it back into the queue, for later; `undo` does not count this attempt."""
+        """Put it back into the queue, for later.
+
+        Args:
+            job: which.
+            message: why, for its caller.
+            wait_s: nobody takes it before that time is over.
+            because: what is counted: `lost`, `ooms`, `waits`; empty does not count this attempt.
+            cost: what it has cost so far.
+        """
+        counted = {because: JOBS.c[because] + 1} if because else {"attempt": JOBS.c.attempt - 1}
         return self._held(
             job,
             state="queued",
             worker=None,
             lease_until=None,
             retry_at=self._clock() + wait_s if wait_s else None,
-            attempt=JOBS.c.attempt - (1 if undo else 0),
             message=message,
+            **counted,
+            **cost,
         )
 
     def recover(self, is_dead: Callable[[str], bool]) -> list[Job]:
         """Put the jobs of dead workers back into the queue, without waiting for their leases."""
         lost = [job for job in self._select(JOBS.c.state.in_(HELD)) if is_dead(job.worker or "")]
-        released = [self.release(job, "its worker was lost; it goes on from there") for job in lost]
+        message = "its worker was lost; it goes on from there"
+        released = [self.release(job, message, because="lost") for job in lost]
         return [job for job in released if job]
 
     # How ---------------------------------------------------------------------------------------
+
+    def _can_be_taken(self, now: float, most_per_owner: int) -> ColumnElement[bool]:
+        other = JOBS.alias()
+        before_it = or_(
+            other.c.state.in_(HELD), and_(other.c.state == "queued", other.c.id < JOBS.c.id)
+        )
+        same_work = exists().where(
+            other.c.fingerprint == JOBS.c.fingerprint, other.c.id != JOBS.c.id, before_it
+        )
+        waits = and_(
+            JOBS.c.state == "queued",
+            or_(JOBS.c.retry_at.is_(None), JOBS.c.retry_at <= now),
+            or_(JOBS.c.fingerprint == "", ~same_work),
+        )
+        if most_per_owner:
+            mine = and_(other.c.owner == JOBS.c.owner, other.c.state.in_(HELD))
+            at_work = select(func.count()).select_from(other).where(mine).scalar_subquery()
+            waits = and_(waits, at_work < most_per_owner)
+        abandoned = and_(JOBS.c.state.in_(HELD), JOBS.c.lease_until < now)
+        return or_(waits, abandoned)
+
+    def _of_key(self, job: Job) -> Job | None:
+        """The job that was asked for under the same key before.
+
+        Raises:
+            StaleKeyError: that was another request.
+        """
+        if job.idempotency_key is None:
+            return None
+        found = self._select(
+            and_(JOBS.c.owner == job.owner, JOBS.c.idempotency_key == job.idempotency_key)
+        )
+        if found and found[0].digest != job.digest:
+            raise StaleKeyError(
+                f"the Idempotency-Key '{job.idempotency_key}' was used for job {found[0].id}"
+                " with another body. Send a new key with a new request."
+            )
+        return found[0] if found else None
 
     def _held(self, job: Job, **values: Any) -> Job | None:
         return self._change(
@@ -310,40 +360,21 @@ class JobStore:
     def _end(self, job: Job, state: str, **values: Any) -> Job | None:
         return self._held(job, state=state, ended=self._clock(), lease_until=None, **values)
 
-    def _change(self, statement: Update) -> Job | None:
-        with self._engine.begin() as connection:
+    def _change(self, statement: Update, *, alone: str = "") -> Job | None:
+        with self.engine.begin() as connection:
+            if alone:
+                lock(connection, alone)
             row = connection.execute(statement.returning(*JOBS.columns)).mappings().first()
             return Job(**row) if row else None
 
     def _select(self, condition: ColumnElement[bool], limit: int | None = None) -> list[Job]:
         query = select(JOBS).where(condition).order_by(JOBS.c.id.desc()).limit(limit)
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return [Job(**row) for row in connection.execute(query).mappings()]
 
 
-def new_id() -> str:
-    """An identifier that sorts by time (UUID version 7, RFC 9562)."""
-    stamp = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    number = stamp << 80 | 0x7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    digits = f"{number:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _engine(url: str) -> Engine:
-    is_sqlite = url.startswith("sqlite")
-    if is_sqlite:
-        Path(url.partition("///")[2]).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        url,
-        json_serializer=lambda value: json.dumps(value, ensure_ascii=False),
-        pool_pre_ping=not is_sqlite,
-    )
-    if is_sqlite:
-
-        @event.listens_for(engine, "connect")
-        def set_up(connection: Any, _record: Any) -> None:
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
-                connection.execute(f"PRAGMA {pragma}").close()
-
-    return engine
+def _as_urgent(job: Job) -> Update:
+    """Let the jobs that do the same work, and that this one will wait for, be as urgent as it."""
+    same_work = and_(JOBS.c.fingerprint == job.fingerprint, JOBS.c.fingerprint != "")
+    waits = and_(JOBS.c.state == "queued", JOBS.c.priority < job.priority)
+    return update(JOBS).where(same_work, waits).values(priority=job.priority)

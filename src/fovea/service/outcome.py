@@ -9,6 +9,7 @@ from typing import Any
 
 from fovea.errors import BackendError, BusyError, ConfigError
 from fovea.runs.processes import tail
+from fovea.runs.record import StageRecord
 from fovea.runs.run import Run
 
 LOST = {"code": "worker_lost", "message": "its process was ended from outside each time it ran"}
@@ -74,6 +75,19 @@ def result(run: Run) -> dict[str, Any]:
             for name, made in stage.outputs.items()
         ],
     }
+
+
+def cost(folder: Path) -> dict[str, Any]:
+    """What a run has taken so far: `bytes` of the disk, and `gpu_s`, seconds times GPUs."""
+    files = (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ()
+    size = sum(path.stat().st_size for path in files)
+    records = [StageRecord.read(path.parent) for path in folder.glob("stages/*/stage.json")]
+    gpu_s = sum(
+        record.seconds * (1 + record.device.count(","))
+        for record in records
+        if record and record.device.startswith("cuda") and not record.reused_from
+    )
+    return {"bytes": size, "gpu_s": round(gpu_s, 3)}
 
 
 def find_artifact(result: Mapping[str, Any], name: str) -> dict[str, Any] | None:

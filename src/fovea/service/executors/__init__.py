@@ -1,0 +1,62 @@
+"""Who works on the jobs: threads of this service, workers on several machines, or a Ray cluster."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fovea.service.attempt import Workplace
+from fovea.service.cache import ResultCache
+from fovea.service.jobs import JobStore
+from fovea.service.places import Machine
+from fovea.service.settings import ServeConfig
+
+__all__ = ["Executor", "Workplace", "make_executor", "make_workplace"]
+
+
+class Executor(Protocol):
+    """Has the jobs of the table worked on, as long as the service runs."""
+
+    def start(self) -> None:
+        """Take back the jobs of workers that died, and begin."""
+        ...
+
+    def wake(self) -> None:
+        """Hear that there is a new job."""
+        ...
+
+    def stop(self) -> None:
+        """Save and put back what is at work here, and end."""
+        ...
+
+    @property
+    def is_well(self) -> bool:
+        """Whether jobs are being worked on."""
+        ...
+
+
+def make_workplace(
+    settings: ServeConfig, store: JobStore, cache: ResultCache | None = None
+) -> Workplace:
+    """What a worker of these settings has at hand."""
+    cache = cache or ResultCache(settings, store.engine)
+    return Workplace(settings, store, cache, Machine(settings))
+
+
+def make_executor(workplace: Workplace) -> Executor:
+    """The executor that the settings name.
+
+    Raises:
+        BackendError: its package is not installed.
+    """
+    kind = workplace.settings.queue.executor
+    if kind == "rq":
+        from fovea.service.executors.rq import RedisQueue
+
+        return RedisQueue(workplace)
+    if kind == "ray":
+        from fovea.service.executors.ray import on_cluster
+
+        workplace = on_cluster(workplace)
+    from fovea.service.executors.local import Threads
+
+    return Threads(workplace)
