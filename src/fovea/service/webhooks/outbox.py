@@ -190,7 +190,18 @@ class Outbox:
         return tuple(_standard(value) for value in self._secrets.valid(_name(owner)))
 
     def change_secret(self, owner: str) -> str:
-        """Make a new secret; for a while messages are signed with the former one, too."""
+        """Make a new secret; for a while messages are signed with the former one, too.
+
+        Raises:
+            RefusedError: the settings say which it is.
+        """
+        if owner == EVERYBODY and self.settings.secret:
+            raise RefusedError(
+                409,
+                "secret_in_settings",
+                "the secret stands in the settings of the service. Change webhook.secret there, and"
+                " put this one into webhook.former_secret.",
+            )
         return _standard(self._secrets.change(_name(owner), self.settings.keep_former_s))
 
     # What is told --------------------------------------------------------------------------------
