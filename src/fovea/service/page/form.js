@@ -1,196 +1,181 @@
-// A form from a JSON schema: one line a setting, groups folded away, a place to drop files for each input.
-// `fovea.form(element, schema, choices)` gives { body(), complain(errors) }; only what was changed is in the body.
-"use strict";
-(() => {
-  const { say } = fovea;
+// A form from a JSON schema: inputs first, settings after them, groups folded away, errors beside what they are about.
+//
+// Only what somebody changed is in the body. A group with several forms (a union told apart by `kind`) shows the settings
+// of the form that is chosen.
 
-  function make(name, { text, ...properties } = {}, ...children) {
-    const element = document.createElement(name);
-    if (text !== undefined) element.textContent = text;
-    for (const [key, value] of Object.entries(properties)) {
-      if (key in element) element[key] = value;
-      else element.setAttribute(key, value);
-    }
-    element.append(...children.filter(Boolean));
-    return element;
-  }
+import { choice } from "./choices.js";
+import { make } from "./elements.js";
+import { editor, plain } from "./fields.js";
+import { say } from "./languages.js";
 
-  // A node with its reference followed, and without the "or nothing" of an optional setting.
-  function plain(node, definitions) {
-    const { $ref, anyOf, allOf, ...rest } = node;
-    const inner = $ref ? definitions[$ref.split("/").pop()]
-      : allOf?.length === 1 ? allOf[0] : anyOf?.find((part) => part.type !== "null");
-    return inner ? { ...plain(inner, definitions), ...rest } : node;
-  }
+/** @typedef {import("./fields.js").Node} Node */
+/** @typedef {{element: HTMLElement, read: () => any, set?: (value: any) => void, complain: (text: string) => void, isIn: () => boolean}} Line */
 
-  function entry(node) {
-    const shown = node.default === undefined || node.default === null ? "" : node.default;
-    if (node.enum) {
-      const input = make("select", {}, ...node.enum.map((value) => make("option", { text: String(value), value: JSON.stringify(value) })));
-      input.value = JSON.stringify(shown);
-      return { input, value: () => JSON.parse(input.value) };
-    }
-    if (node.type === "boolean") {
-      const input = make("input", { type: "checkbox", checked: shown === true });
-      return { input, value: () => input.checked };
-    }
-    if (node.type === "integer" || node.type === "number") {
-      const input = make("input", { type: "text", inputMode: "decimal", placeholder: shown === "" ? "" : String(Number(shown.toPrecision(6))) });
-      return { input, value: () => (input.value.trim() === "" ? undefined : Number.isNaN(Number(input.value)) ? input.value : Number(input.value)) };
-    }
-    const isText = node.type === "string";
-    const input = make("input", { type: "text", placeholder: isText ? shown : JSON.stringify(shown), spellcheck: false });
-    const parsed = () => { try { return JSON.parse(input.value); } catch { return input.value; } };
-    return { input, value: () => (input.value === "" ? undefined : isText ? input.value : parsed()) };
-  }
+/** `min_depth_m` as one reads it. @param {string} path */
+const wordOf = (path) => (path.split(".").pop() ?? "").replaceAll("_", " ");
 
-  // Dropped folders come as entries that must be walked.
-  async function filesOf(transfer) {
-    const found = [];
-    async function walk(item, path) {
-      if (item.isFile) {
-        const file = await new Promise((done, fail) => item.file(done, fail));
-        found.push({ file, name: path + file.name });
-        return;
-      }
-      const reader = item.createReader();
-      for (;;) {
-        const part = await new Promise((done, fail) => reader.readEntries(done, fail));
-        if (!part.length) return;
-        for (const inner of part) await walk(inner, `${path}${item.name}/`);
-      }
-    }
-    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-    for (const item of entries) await walk(item, "");
-    return found;
-  }
-
-  async function send(files) {
-    const form = new FormData();
-    for (const { file, name } of files) form.append("file", file, name);
-    const answer = await fetch("/v1/uploads", { method: "POST", body: form });
-    const about = await answer.json();
-    if (!answer.ok) throw new Error(about.detail);
-    return about;
-  }
-
-  function dropZone(path, node, choices) {
-    let chosen;
-    const select = make("select", { "aria-label": path });
-    const note = make("small", { text: node.description ?? "" });
-    const trouble = make("p", { className: "trouble" });
-    const pick = (folder) => {
-      const input = make("input", { type: "file", multiple: true });
-      if (folder) input.setAttribute("webkitdirectory", "");
-      input.addEventListener("change", () => take([...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }))));
-      return make("label", { text: say(folder ? "pick_folder" : "pick_files") }, input);
-    };
-    const zone = make("div", { className: "drop" }, make("b", { text: path }), note,
-      make("span", {}, `${say("drop_here")} `, pick(false), " · ", pick(true)), select, trouble);
-    const options = () => select.replaceChildren(make("option", { text: say("or_choose"), value: "" }),
-      ...choices(node.fovea?.artifact).map((one) => make("option", { text: one.label, value: one.name })));
-    const set = (name, label) => {
-      chosen = name || undefined;
-      zone.classList.toggle("has", Boolean(name));
-      if (name && ![...select.options].some((option) => option.value === name)) select.append(make("option", { text: label, value: name }));
-      select.value = name;
-    };
-    async function take(files) {
-      if (!files.length) return;
-      trouble.textContent = "";
-      note.textContent = say("sending");
-      try {
-        const about = await send(files);
-        set(about.name, `${files.length === 1 ? files[0].name : `${about.files} ${say("files")}`} (${(about.size / 1e6).toFixed(1)} MB)`);
-      } catch (error) {
-        trouble.textContent = error.message;
-      }
-      note.textContent = node.description ?? "";
-    }
-    select.addEventListener("change", () => set(select.value));
-    zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
-    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-    zone.addEventListener("drop", async (event) => {
-      event.preventDefault();
-      zone.classList.remove("over");
-      take(await filesOf(event.dataTransfer));
-    });
-    options();
-    return { element: zone, value: () => chosen, complain: (text) => { trouble.textContent = text; } };
-  }
-
-  function line(path, node) {
-    const { input, value } = entry(node);
-    input.id = `set-${path}`;
-    const trouble = make("p", { className: "trouble" });
-    const word = path.split(".").pop().replaceAll("_", " ");
-    const element = make("label", { className: "field", htmlFor: input.id }, make("span", { text: word, title: path }), input,
-      make("small", { text: node.description ?? "" }), trouble);
-    return {
-      element,
-      value: () => (JSON.stringify(value()) === JSON.stringify(node.default) ? undefined : value()),
-      complain: (text) => { trouble.textContent = text; input.setAttribute("aria-invalid", String(Boolean(text))); },
-    };
-  }
-
-  fovea.form = (holder, schema, choices) => {
-    const definitions = schema.$defs ?? {};
-    const lines = new Map();
-
-    function add(node, path, into) {
-      const about = node.fovea ?? {};
-      if (about.artifact || about.place) lines.set(path, dropZone(path, node, choices));
-      else if (about.local_only) return;
-      else if (node.properties && !node.oneOf) return void group(node, path, into);
-      else lines.set(path, line(path, node));
-      into.append(lines.get(path).element);
-    }
-
-    function group(node, path, into) {
-      const body = make("div");
-      const summary = make("summary", { text: `${path.split(".").pop()} ` }, make("small", { text: node.description ?? "" }));
-      fill(node, path, body);
-      into.append(make("details", {}, summary, body));
-    }
-
-    function fill(node, path, into) {
-      const advanced = make("div");
-      const parts = Object.entries(node.properties).map(([name, inner]) => [path ? `${path}.${name}` : name, plain(inner, definitions)]);
-      // Inputs first, groups last.
-      const rank = ([, inner]) => (inner.fovea?.artifact || inner.fovea?.place ? 0 : inner.properties ? 2 : 1);
-      for (const [name, inner] of parts.sort((one, other) => rank(one) - rank(other))) {
-        add(inner, name, inner.fovea?.advanced ? advanced : into);
-      }
-      if (advanced.childElementCount) into.append(make("details", {}, make("summary", { text: say("advanced") }), advanced));
-    }
-
+export class Form {
+  /**
+   * @param {HTMLElement} holder
+   * @param {Node} schema
+   * @param {{samples?: string[]}} about the samples there are
+   */
+  constructor(holder, schema, { samples = [] } = {}) {
+    this.definitions = schema.$defs ?? {};
+    this.samples = samples;
+    /** @type {Map<string, Line>} */
+    this.lines = new Map();
+    /** @type {Map<HTMLElement, HTMLElement>} */
+    this.counts = new Map();
+    this.holder = holder;
     holder.replaceChildren();
-    fill(schema, "", holder);
-    return {
-      body() {
-        const body = {};
-        for (const [path, { value }] of lines) {
-          if (value() === undefined) continue;
-          const names = path.split(".");
-          let into = body;
-          for (const name of names.slice(0, -1)) into = into[name] ??= {};
-          into[names.at(-1)] = value();
-        }
-        return body;
-      },
-      // Put each error beside its setting; gives those that have no line here.
-      complain(errors) {
-        for (const one of lines.values()) one.complain("");
-        const left = [];
-        for (const error of errors) {
-          const found = lines.get(error.loc);
-          found?.complain(error.message);
-          for (let fold = found?.element.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-          if (!found) left.push(`${error.loc}: ${error.message}`);
-        }
-        return left;
-      },
+    this.fill(schema, "", holder);
+    this.changed();
+  }
+
+  /** @param {Node} node @param {string} path @param {HTMLElement} into */
+  fill(node, path, into) {
+    const required = new Set(node.required ?? []);
+    /** @type {[string, Node][]} */
+    const parts = Object.entries(node.properties ?? {}).map(([name, inner]) => [
+      path ? `${path}.${name}` : name, { ...plain(inner, this.definitions), isRequired: required.has(name) }]);
+    const isGroup = (/** @type {Node} */ inner) => Boolean(inner.properties || inner.oneOf);
+    const isPlace = (/** @type {Node} */ inner) => Boolean(inner.fovea?.artifact || inner.fovea?.place);
+    const rank = (/** @type {Node} */ inner) => (inner.isRequired ? 0 : isPlace(inner) ? 1 : isGroup(inner) ? 3 : 2);
+    const advanced = make("div", { className: "fields" });
+    for (const [name, inner] of parts.sort(([, one], [, other]) => rank(one) - rank(other))) {
+      if (inner.fovea?.local_only && !isPlace(inner)) continue; // chosen on the machine that runs it
+      const target = inner.fovea?.advanced ? advanced : into;
+      if (inner.oneOf && !isPlace(inner)) this.union(inner, name, target);
+      else if (inner.properties && !isPlace(inner)) this.group(inner, name, target);
+      else this.line(inner, name, target);
+    }
+    if (advanced.childElementCount) into.append(this.fold(say("form.advanced"), "", advanced));
+  }
+
+  /** @param {string} word @param {string} help @param {HTMLElement} body */
+  fold(word, help, body) {
+    const count = make("span", { className: "count" });
+    this.counts.set(body, count);
+    return make("details", {}, make("summary", {}, make("b", { text: word }), count, help && make("small", { text: help })), body);
+  }
+
+  /** @param {Node} node @param {string} path @param {HTMLElement} into */
+  group(node, path, into) {
+    const body = make("div", { className: "fields" });
+    this.fill(node, path, body);
+    if (!body.childElementCount) return;
+    const isInputs = path === "vars"; // of a recipe
+    const fold = this.fold(isInputs ? say("form.vars") : wordOf(path), node.description ?? "", body);
+    fold.open = isInputs;
+    into.append(fold);
+  }
+
+  /** @param {Node} node @param {string} path @param {HTMLElement} into */
+  union(node, path, into) {
+    const forms = node.oneOf.map((/** @type {Node} */ form) => plain(form, this.definitions));
+    const name = node.discriminator?.propertyName ?? "kind";
+    const kinds = forms.map((/** @type {Node} */ form) => form.properties[name].const ?? form.properties[name].enum?.[0]);
+    const usual = node.default?.[name];
+    const body = make("div", { className: "fields" });
+    const bodies = forms.map(() => make("div", { className: "fields" }));
+    this.line({ ...forms[0].properties[name], type: "string", const: undefined, enum: kinds, default: usual, description: node.description }, `${path}.${name}`, body);
+    forms.forEach((/** @type {Node} */ form, /** @type {number} */ index) => {
+      const { [name]: _, ...properties } = form.properties;
+      this.fill({ ...form, properties }, path, bodies[index]);
+    });
+    const show = () => {
+      const chosen = this.lines.get(`${path}.${name}`)?.read() ?? usual ?? kinds[0];
+      bodies.forEach((/** @type {HTMLElement} */ one, /** @type {number} */ index) => { one.hidden = kinds[index] !== chosen; });
     };
-  };
-  fovea.make = make;
-})();
+    body.addEventListener("change", show);
+    show();
+    body.append(...bodies);
+    into.append(this.fold(wordOf(path), node.description ?? "", body));
+  }
+
+  /** @param {Node} node @param {string} path @param {HTMLElement} into */
+  line(node, path, into) {
+    const changed = () => this.changed();
+    const isPlace = node.fovea?.artifact || node.fovea?.place;
+    const made = isPlace && node.type !== "array"
+      ? choice({ path, kind: node.fovea.artifact, samples: this.samples, changed }) : editor(path, node, changed);
+    const trouble = make("p", { className: "trouble", id: `trouble-${path}` });
+    const help = isPlace && node.fovea.place ? say("form.place") : node.description ?? "";
+    const small = make("small", { text: help, id: `help-${path}` });
+    const control = made.element.id === made.id ? made.element : made.element.querySelector(`#${CSS.escape(made.id)}`) ?? made.element;
+    control.setAttribute("aria-describedby", `${small.id} ${trouble.id}`);
+    const label = make("label", { htmlFor: made.id, title: path }, make("span", { text: wordOf(path) }), node.isRequired && make("i", { text: say("form.required") }));
+    if (control.localName === "div") control.setAttribute("aria-label", wordOf(path));
+    const element = make("div", { className: `field${isPlace ? " wide" : ""}` }, label, made.element, small, trouble);
+    this.lines.set(path, {
+      element, read: made.read, set: made.set,
+      complain: (text) => { trouble.textContent = text; control.setAttribute("aria-invalid", String(Boolean(text))); },
+      isIn: () => !element.closest(".fields[hidden]"),
+    });
+    into.append(element);
+  }
+
+  /** Count what was changed in each fold. */
+  changed() {
+    for (const line of this.lines.values()) line.element.classList.toggle("set", line.read() !== undefined);
+    for (const [body, count] of this.counts) {
+      const number = body.querySelectorAll(".field.set").length;
+      count.textContent = number ? String(number) : "";
+    }
+  }
+
+  /** Show only the settings whose name or help has the text. @param {string} text */
+  filter(text) {
+    const wanted = text.trim().toLowerCase();
+    for (const [path, { element }] of this.lines) {
+      element.hidden = Boolean(wanted) && !`${path.replaceAll("_", " ")} ${element.textContent}`.toLowerCase().includes(wanted);
+    }
+    for (const fold of this.holder.querySelectorAll("details")) {
+      fold.hidden = Boolean(wanted) && !fold.querySelector(".field:not([hidden])");
+      if (wanted) fold.open = !fold.hidden;
+    }
+  }
+
+  /** The settings that were made. */
+  body() {
+    /** @type {Record<string, any>} */
+    const body = {};
+    for (const [path, { read, isIn }] of this.lines) {
+      const value = isIn() ? read() : undefined;
+      if (value === undefined) continue;
+      const names = path.split(".");
+      let into = body;
+      for (const name of names.slice(0, -1)) into = into[name] ??= {};
+      into[names[names.length - 1]] = value;
+    }
+    return body;
+  }
+
+  /** Fill in settings, as another job had them. @param {any} body */
+  put(body, path = "") {
+    for (const [name, value] of Object.entries(body ?? {})) {
+      const inner = path ? `${path}.${name}` : name;
+      const line = this.lines.get(inner);
+      if (line?.set) line.set(value);
+      else if (value && typeof value === "object") this.put(value, inner);
+    }
+    this.changed();
+  }
+
+  /** Put each error beside its setting; gives those that have no line here.
+   * @param {import("./api.js").SettingProblem[]} errors */
+  complain(errors) {
+    for (const line of this.lines.values()) line.complain("");
+    const left = [];
+    for (const error of errors) {
+      const line = this.lines.get(error.loc);
+      line?.complain(error.message);
+      for (let fold = line?.element.closest("details"); fold; fold = fold.parentElement?.closest("details")) fold.open = true;
+      if (!line) left.push(error.loc ? `${error.loc}: ${error.message}` : error.message);
+    }
+    const first = this.holder.querySelector("[aria-invalid=true]");
+    if (first instanceof HTMLElement) first.focus();
+    return left;
+  }
+}

@@ -29,6 +29,7 @@
       this.target = new Vector3();
       this.distance = 3;
       this.reach = 3; // a length typical of the scene, for speeds
+      this.speed = 1; // of walking, times what suits the scene
       this.yaw = 0;
       this.pitch = 0;
       this.exact = null; // a pose that yaw and pitch cannot say, held until somebody moves
@@ -169,7 +170,7 @@
       const ahead = held("KeyW", "ArrowUp") - held("KeyS", "ArrowDown");
       const above = held("KeyE") - held("KeyQ");
       if (!right && !ahead && !above) return false;
-      const speed = this.reach * 0.5 * (this.keys.has("ShiftLeft") || this.keys.has("ShiftRight") ? 3 : 1) * dt;
+      const speed = this.speed * this.reach * 0.5 * (this.keys.has("ShiftLeft") || this.keys.has("ShiftRight") ? 3 : 1) * dt;
       this.shift(right * speed, above * speed, ahead * speed);
       return true;
     }

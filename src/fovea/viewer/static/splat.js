@@ -40,21 +40,30 @@
 
   // Where the Gaussians are: the middle and the spread of their centres, without stragglers.
   function bounds(mesh) {
-    const axes = [[], [], []];
+    const axes = [[], [], []], slopes = [[], []];
     const stride = Math.max(1, Math.floor(mesh.packedSplats.numSplats / 60000));
     mesh.forEachSplat((index, center, scales, quaternion, opacity) => {
       if (index % stride || opacity < 0.1) return;
       [center.x, center.y, center.z].forEach((value, axis) => axes[axis].push(value));
+      [center.x, center.y].forEach((value, axis) => slopes[axis].push(Math.abs(value / center.z)));
     });
     if (!axes[0].length) return { centre: new Vector3(), reach: 1, nearest: 0 };
-    for (const axis of axes) axis.sort((a, b) => a - b);
+    for (const list of [...axes, ...slopes]) list.sort((a, b) => a - b);
     const spans = axes.map((axis) => quantile(axis, 0.97) - quantile(axis, 0.03));
     return {
       centre: new Vector3(...axes.map((axis) => quantile(axis, 0.5))),
       middle: new Vector3(...axes.map((axis) => (quantile(axis, 0.03) + quantile(axis, 0.97)) / 2)),
       reach: Math.max(1e-3, Math.hypot(...spans) / 2),
       nearest: quantile(axes[2], 0.01),
+      slopes: slopes.map((list) => quantile(list, 0.98)), // of what a camera at the origin sees, across and up
     };
+  }
+
+  async function openMesh(fileBytes, fileType) {
+    const mesh = new SplatMesh({ fileBytes, fileType, fileName: `scene.${fileType}` });
+    await mesh.initialized;
+    if (!mesh.packedSplats?.numSplats) throw new Error("0 Gaussians");
+    return mesh;
   }
 
   function backdrop({ width, height, pixels }) {
@@ -115,25 +124,29 @@
     }
 
     async load(fileBytes, format) {
-      const mesh = new SplatMesh({ fileBytes, fileType: format, fileName: `scene.${format}` });
-      await mesh.initialized;
-      if (!mesh.packedSplats?.numSplats) throw new Error("0 Gaussians");
+      const mesh = await openMesh(fileBytes, format);
       const isFirst = !this.mesh;
       if (this.mesh) {
         this.scene.remove(this.mesh);
         this.mesh.dispose();
       }
-      this.mesh = mesh;
       this.colors = null;
       this.scene.add(mesh);
-      this.bounds = bounds(mesh);
-      this.rig.reach = this.bounds.reach;
-      this.camera.near = this.bounds.reach / 500;
-      this.camera.far = this.bounds.reach * 500;
+      this.attend(mesh, bounds(mesh));
       if (isFirst) this.home(false);
+      return mesh.packedSplats.numSplats;
+    }
+
+    // Let views, films and speeds be about this mesh.
+    attend(mesh, extent) {
+      this.mesh = mesh;
+      this.bounds = extent;
+      this.rig.reach = extent.reach;
+      this.camera.near = extent.reach / 500;
+      this.camera.far = extent.reach * 500;
+      this.camera.updateProjectionMatrix();
       this.waiting = true;
       this.draw();
-      return mesh.packedSplats.numSplats;
     }
 
     // Centres and opacities of the Gaussians, in the order of the file.
@@ -193,7 +206,14 @@
       if (ahead.lengthSq() < 0.1) ahead.set(0, 0, 1);
       const back = ahead.normalize().negate();
       const from = isPhoto ? new Vector3() : middle.clone().addScaledVector(back, reach * 2.4).addScaledVector(this.rig.up, reach * 0.5);
-      return { from, target };
+      return { from, target, fov: isPhoto ? this.fovOfPhoto() : DEFAULT_FOV };
+    }
+
+    // The vertical field of view that holds all that a camera at the origin saw, in degrees.
+    fovOfPhoto() {
+      const [across, up] = this.bounds.slopes;
+      const half = Math.max(up, across / this.camera.aspect);
+      return Math.min(100, 2 * Math.atan(half) * 180 / Math.PI);
     }
 
     home(glide = true) {
@@ -203,7 +223,7 @@
       this.rig.setMode("orbit");
       if (pose.from) {
         this.rig.lookFrom(pose.from, pose.target);
-        this.setFov(DEFAULT_FOV);
+        this.setFov(pose.fov ?? DEFAULT_FOV);
       } else {
         const first = this.views.find((view) => view.split === "test") ?? this.views[0];
         const arrive = () => this.rig.adopt(pose, pose.focus);
@@ -345,5 +365,5 @@
     }
   }
 
-  Object.assign(fovea, { SplatView, bytesOf });
+  Object.assign(fovea, { SplatView, bounds, bytesOf, openMesh });
 })();

@@ -7,6 +7,7 @@
   const find = (id) => document.getElementById(id);
   const source = new URL(new URLSearchParams(location.search).get("data") ?? "page.json", location.href);
   const inside = find("page-data");
+  const isEmbedded = new URLSearchParams(location.search).has("embed"); // within another page, which says the rest itself
   const state = { page: null, view: null, scene: "", text: "", logs: new Map(), steps: new Map(), noted: "loading" };
 
   function make(name, { text, ...properties } = {}, ...children) {
@@ -383,7 +384,7 @@
     document.title = `${page.name} · fovea`;
     find("title").textContent = page.name;
     find("state").hidden = !isRun;
-    find("main").classList.toggle("alone", !isRun);
+    find("main").classList.toggle("alone", !isRun || isEmbedded);
     if (!isRun) return;
     find("state").dataset.state = page.state;
     find("state").textContent = say(page.state);
@@ -412,6 +413,13 @@
     if (!state.page || state.page.live) setTimeout(follow, POLL_MS);
   }
 
+  // Another page of ours changed language or theme.
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key === "fovea.theme" && newValue) setTheme(newValue);
+    if (key === "fovea.lang" && newValue !== fovea.locale().slice(0, 2)) { fovea.switchLanguage(); retell(); }
+  });
+
+  document.body.classList.toggle("embedded", isEmbedded);
   const asked = new URLSearchParams(location.search).get("theme") ?? fovea.remembered("fovea.theme");
   const isDark = asked ? asked === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   setTheme(isDark ? "dark" : "light");

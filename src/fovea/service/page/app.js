@@ -1,0 +1,195 @@
+// The page: which view the address names, language and theme, keys, and files that are dropped anywhere.
+
+import { doorkeeper } from "./api.js";
+import { button, dialog, icon, make, tell } from "./elements.js";
+import { dropped, hasFiles } from "./files.js";
+import { openJob } from "./job.js";
+import { openJobs } from "./joblist.js";
+import { load, say, switchLanguage, translate } from "./languages.js";
+import { enter, forget, renew } from "./key.js";
+import { openStart } from "./start.js";
+import { jobs } from "./store.js";
+import { openStudio, studio } from "./studio.js";
+
+/** @typedef {{close?: () => void}} View */
+
+const { fovea } = /** @type {any} */ (window);
+const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @type {View} */
+let view = {};
+let shown = 0;
+
+/** Show the view that the address names. */
+async function route() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/");
+  const about = rest.map(decodeURIComponent).join("/");
+  const main = find("main"), now = ++shown;
+  view.close?.();
+  view = {};
+  const tab = { "": "photos", scene: "photos", jobs: "jobs", new: "new" }[name] ?? "photos";
+  document.body.dataset.view = tab;
+  for (const link of document.querySelectorAll("[data-tab]")) {
+    if (link.getAttribute("data-tab") === tab) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  try {
+    const opened = await (name === "jobs" && about ? openJob(main, about) : name === "jobs" ? openJobs(main)
+      : name === "new" ? openStart(main, about, new URLSearchParams(query))
+        : openStudio(main, name === "scene" ? about : ""));
+    if (now === shown) view = opened;
+    else opened.close?.();
+  } catch (error) {
+    main.replaceChildren(make("div", { className: "nothing" }, icon("warning"),
+      make("p", { text: /** @type {Error} */ (error).message }), make("a", { className: "go", href: "#/", text: say("back_home") })));
+  }
+  document.title = `${say(`nav.${tab}`)} · fovea`;
+  find("main").setAttribute("data-ready", path);
+}
+
+// ---- language, theme, key -------------------------------------------------------------------------------------------
+
+function theme() {
+  return document.documentElement.dataset.theme;
+}
+
+/** @param {string} wanted */
+function setTheme(wanted) {
+  document.documentElement.dataset.theme = wanted;
+  find("theme").replaceChildren(icon(wanted === "dark" ? "sun" : "moon"));
+  studio().setBackground();
+}
+
+function retell() {
+  translate();
+  find("language").textContent = say("other");
+  find("language").lang = document.documentElement.lang === "en" ? "zh-CN" : "en";
+  studio().build();
+  pulse();
+}
+
+/** What goes on, in the bar. */
+function pulse() {
+  const running = jobs.open.length;
+  const text = jobs.isLost ? say("lost") : running ? say("nav.open", { n: running }) : "";
+  if (find("pulse").textContent !== text) find("pulse").textContent = text;
+  find("pulse").classList.toggle("bad", jobs.isLost);
+}
+
+/** Ask a person for a key. @returns {Promise<string|null>} */
+function askForKey() {
+  return new Promise((done) => {
+    const input = make("input", { type: "password", autocomplete: "off", id: "key-input", required: true });
+    const form = make("form", { method: "dialog", className: "keyform" },
+      make("p", { text: say("key.text") }), make("label", { htmlFor: input.id, text: say("key.label") }), input,
+      make("footer", {}, button({ word: say("key.forget"), press: () => { forget(); opened.close("forget"); } }),
+        make("button", { type: "submit", value: "use", className: "go", text: say("key.use") })));
+    const opened = dialog(say("key.title"), say("close"), form);
+    opened.addEventListener("close", () => done(opened.returnValue === "use" ? input.value.trim() : null));
+    input.focus();
+  });
+}
+
+/** One question at a time, however many answers were 401. @type {Promise<string|null>|null} */
+let asking = null;
+doorkeeper.ask = () => (asking ??= askForKey().finally(() => { asking = null; }));
+
+// ---- keys -------------------------------------------------------------------------------------------------------------
+
+/** @type {Record<string, string[][]>} */
+const KEYS = {
+  everywhere: [["?", "keys"], ["G P", "photos"], ["G J", "jobs"], ["G N", "new"], ["T", "theme"], ["Esc", "close"]],
+  stage: [["W A S D", "walk"], ["Q E", "lift"], ["Shift", "fast"], ["1 2", "modes"], ["H", "home"], ["Space", "play"], ["L", "look"], ["F", "full"]],
+  pointer: [["drag", "turn"], ["right", "shift"], ["wheel", "nearer"]],
+};
+
+function showKeys() {
+  dialog(say("keys.title"), say("close"), make("div", { className: "keylist" }, ...Object.entries(KEYS).map(([group, rows]) => make("section", {},
+    make("h3", { text: say(`keys.${group}`) }),
+    make("dl", {}, ...rows.flatMap(([keys, does]) => [
+      make("dt", {}, ...(group === "pointer" ? [say(`keys.${keys}`)] : keys.split(" ").map((one) => make("kbd", { text: one })))),
+      make("dd", { text: say(`keys.${does}_does`) })]))))));
+}
+
+/** @type {Record<string, string>} */
+const PLACES = { KeyP: "#/", KeyJ: "#/jobs", KeyN: "#/new" };
+let leaderUntil = 0;
+
+/** @param {KeyboardEvent} event */
+function press(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (target.closest("input, select, textarea, video, iframe, .plot")) return;
+  if (event.key === "?") return showKeys();
+  if (performance.now() < leaderUntil && PLACES[event.code]) {
+    leaderUntil = 0;
+    event.preventDefault();
+    location.hash = PLACES[event.code];
+    return;
+  }
+  if (event.code === "KeyG") leaderUntil = performance.now() + 1200;
+  else if (event.code === "KeyT") find("theme").click();
+  else if (document.body.dataset.view === "photos" && !(event.code === "Space" && target.closest("button, a")) && studio().press(event)) event.preventDefault();
+}
+
+// ---- files that are dropped -------------------------------------------------------------------------------------------
+
+function listenForFiles() {
+  const veil = find("veil");
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    veil.hidden = document.body.dataset.view !== "photos";
+  });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) veil.hidden = true; });
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    veil.hidden = true;
+    if (!event.dataTransfer || document.body.dataset.view !== "photos") return;
+    studio().take(await dropped(event.dataTransfer));
+  });
+  addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])].map((file) => ({ file, name: file.name }));
+    if (files.length && document.body.dataset.view === "photos") studio().take(files);
+  });
+}
+
+function listen() {
+  addEventListener("hashchange", route);
+  addEventListener("keydown", press);
+  addEventListener("keyup", (event) => studio().release(event));
+  addEventListener("blur", () => studio().release());
+  find("language").addEventListener("click", () => { switchLanguage(); retell(); route(); });
+  find("theme").addEventListener("click", () => {
+    const next = theme() === "dark" ? "light" : "dark";
+    fovea.remember("fovea.theme", next);
+    setTheme(next);
+  });
+  find("key").addEventListener("click", async () => {
+    const given = await doorkeeper.ask();
+    if (given && (await enter(given))) tell(say("key.kept"));
+    jobs.refresh();
+  });
+  find("keys").addEventListener("click", showKeys);
+  find("skip").addEventListener("click", (event) => { event.preventDefault(); find("main").focus(); });
+  jobs.addEventListener("change", pulse);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
+    if (!fovea.remembered("fovea.theme")) setTheme(event.matches ? "dark" : "light");
+  });
+  listenForFiles();
+}
+
+async function begin() {
+  await Promise.all([load(), renew()]);
+  for (const link of document.querySelectorAll("[data-drawing]")) link.prepend(icon(/** @type {any} */ (link.getAttribute("data-drawing"))));
+  const asked = new URLSearchParams(location.search).get("theme") ?? fovea.remembered("fovea.theme");
+  setTheme(asked ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  retell();
+  listen();
+  await jobs.refresh();
+  await route();
+  document.documentElement.dataset.ready = "";
+}
+
+begin();
