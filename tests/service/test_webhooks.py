@@ -218,7 +218,7 @@ def test_after_the_last_try_it_is_given_up(
     outbox.put("task_completed", a_job())
     results = at_work(outbox)
     until(lambda: len(results) == 3)
-    assert [result for _, result in results] == ["retried", "retried", "failed"]
+    assert [result for _, result in results] == ["retried", "retried", "given_up"]
     message = outbox.messages()[0]
     assert (message.state, message.status) == ("failed", 500)
     assert message.error == "the receiver answered 500"
@@ -253,7 +253,7 @@ def test_a_receiver_that_is_gone_is_told_no_more(
     outbox.put("task_completed", a_job())
     results = at_work(outbox)
     until(lambda: results)
-    assert results == [("task_completed", "failed")]
+    assert results == [("task_completed", "given_up")]
     assert outbox.targets()["task_completed"] == []
 
 
@@ -268,7 +268,7 @@ def test_a_slow_receiver_is_cut_off_and_holds_up_nobody(
     began = time.monotonic()
     outbox.put("task_completed", a_job())
     put_s = time.monotonic() - began
-    until(lambda: ("task_completed", "failed") in results)
+    until(lambda: ("task_completed", "given_up") in results)
     slow.close()
     assert put_s < 1.0
     assert len(receiver.came) == 1

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def accept(
-    here: Service, owner: str, asked: Submission, *, key: str | None = None, priority: int = 0
+    here: Service,
+    owner: str,
+    asked: Submission,
+    *,
+    key: str | None = None,
+    priority: int = 0,
+    webhook_url: str | None = None,
 ) -> tuple[Job, bool]:
     """Put what was asked for into the queue, and wake whoever works on it.
 
@@ -29,6 +35,7 @@ def accept(
         asked: the request, checked.
         key: the same for the same request, `Idempotency-Key`.
         priority: jobs with a higher one are taken first.
+        webhook_url: an address that is told when it ends.
 
     Returns:
         The job, and whether it is new.
@@ -37,6 +44,7 @@ def accept(
         StaleKeyError: the key was used for another request.
         QueueFullError: as many jobs wait as may.
         QuotaError: its owner has as much as one may have.
+        RefusedError: the address must not be told.
     """
     job = Job(
         id=new_id(),
@@ -53,9 +61,13 @@ def accept(
         max_attempts=here.settings.queue.attempts,
         created=time.time(),
     )
+    if webhook_url:
+        here.webhooks.follow(job.id, webhook_url)
     accepted, is_new = here.store.enqueue(_answered(here, job), quotas(here.settings.queue))
     if is_new and accepted.is_open:
         here.supervisor.wake()
+    elif is_new:
+        here.webhooks.ended(accepted)
     return accepted, is_new
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fovea.service.access.secrets import Secrets
 from fovea.service.attempt import Workplace
 from fovea.service.cache import ResultCache
 from fovea.service.jobs import JobStore
 from fovea.service.places import Machine
 from fovea.service.settings import ServeConfig
+from fovea.service.webhooks import Outbox
 
 __all__ = ["Executor", "Workplace", "make_executor", "make_workplace"]
 
@@ -35,11 +37,15 @@ class Executor(Protocol):
 
 
 def make_workplace(
-    settings: ServeConfig, store: JobStore, cache: ResultCache | None = None
+    settings: ServeConfig,
+    store: JobStore,
+    cache: ResultCache | None = None,
+    outbox: Outbox | None = None,
 ) -> Workplace:
     """What a worker of these settings has at hand."""
     cache = cache or ResultCache(settings, store.engine)
-    return Workplace(settings, store, cache, Machine(settings))
+    outbox = outbox or Outbox(store.engine, settings.webhook, Secrets(store.engine))
+    return Workplace(settings, store, cache, Machine(settings), endings=[outbox.ended])
 
 
 def make_executor(workplace: Workplace) -> Executor:
@@ -54,9 +60,9 @@ def make_executor(workplace: Workplace) -> Executor:
 
         return RedisQueue(workplace)
     if kind == "ray":
-        from fovea.service.executors.ray import on_cluster
+        from fovea.service.executors.ray import RayThreads
 
-        workplace = on_cluster(workplace)
+        return RayThreads(workplace)
     from fovea.service.executors.local import Threads
 
     return Threads(workplace)

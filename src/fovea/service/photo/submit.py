@@ -33,7 +33,8 @@ def enqueue(
     )
     said = options.model_dump(mode="json", exclude_defaults=True)
     body = {"photo": photo.name} | said
-    return accept(here, owner, Submission(KIND, body, recipe), key=key)
+    asked = Submission(KIND, body, recipe)
+    return accept(here, owner, asked, key=key, webhook_url=options.webhook_url)
 
 
 def _dynamic_size(here: Service, photo: Photo) -> int | None:

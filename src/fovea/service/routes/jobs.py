@@ -62,6 +62,9 @@ async def submit(
     who: Who,
     preset: Annotated[str | None, Query(description="one of the stage's presets")] = None,
     priority: Annotated[int, Query(ge=-10, le=10, description="higher is sooner")] = 0,
+    webhook_url: Annotated[
+        str | None, Query(max_length=2000, description="an address that is told when it ends")
+    ] = None,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Ask for a stage or a recipe to be run."""
@@ -72,7 +75,14 @@ async def submit(
         asked = submission(
             kind, settings, preset=preset, lookup=lambda name: here.find(name, who.owner)
         )
-        return accept(here, who.owner, asked, key=idempotency_key, priority=priority)
+        return accept(
+            here,
+            who.owner,
+            asked,
+            key=idempotency_key,
+            priority=priority,
+            webhook_url=webhook_url,
+        )
 
     job, is_new = await run_sync(enqueue)
     return JSONResponse(

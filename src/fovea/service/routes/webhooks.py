@@ -88,7 +88,7 @@ class DeliveryList(BaseModel):
 def webhooks(here: Here) -> WebhookList:
     """Who is told of what."""
     told = here.webhooks.targets()
-    first = {event: urls[0] for event, urls in told.items() if urls}
+    first: dict[Event, str] = {event: urls[0] for event, urls in told.items() if urls}
     return WebhookList(enabled=here.settings.webhook.enabled, webhooks=first, targets=told)
 
 

@@ -241,6 +241,13 @@ class Outbox:
             self._insert(MESSAGES, values)
         self.on_put()
 
+    def ended(self, job: Job) -> None:
+        """Write the messages of a job that has ended; nobody is told of what they cancelled."""
+        if job.state == "succeeded":
+            self.put("task_completed", job)
+        elif job.state == "failed":
+            self.put("task_failed", job)
+
     def claim(self, lease_s: float) -> Message | None:
         """Take the next message that is due; it is due again if nothing is heard of it."""
         now = self._clock()

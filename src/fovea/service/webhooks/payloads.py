@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fovea.service.jobs import Job
+from fovea.service.photo.tasks import KIND, TaskView
 
 Event = Literal["task_completed", "task_failed"]
 
@@ -18,7 +19,7 @@ def payload(event: Event, job: Job, base_url: str, more: Mapping[str, Any]) -> d
     if event == "task_completed":
         said |= {
             "status": "success",
-            "url": f"/v1/jobs/{job.id}",
+            "url": _url(job),
             "processing_time": round(ended - job.created, 3),
         }
     else:
@@ -28,3 +29,9 @@ def payload(event: Event, job: Job, base_url: str, more: Mapping[str, Any]) -> d
     if base_url and str(said.get("url", "")).startswith("/"):
         said["url"] = base_url.rstrip("/") + said["url"]
     return said
+
+
+def _url(job: Job) -> str:
+    """Where what it made is: the scene of a prediction, of other work the job."""
+    is_scene = job.kind == KIND and job.result is not None
+    return (TaskView.of(job).url if is_scene else None) or f"/v1/jobs/{job.id}"

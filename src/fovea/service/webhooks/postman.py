@@ -40,7 +40,7 @@ class Postman:
     def __init__(
         self, outbox: Outbox, on_result: Callable[[str, str], None] = lambda event, result: None
     ) -> None:
-        """`on_result` is told the event and `delivered`, `retried` or `failed` of every try."""
+        """`on_result` is told the event and `delivered`, `retried` or `given_up` of every try."""
         self.outbox = outbox
         self.on_result = on_result
         self._wake = threading.Event()
@@ -139,7 +139,7 @@ class Postman:
                 result = "delivered"
             else:
                 state = self.outbox.failed(message, error, status)
-                result = "failed" if state == "failed" else "retried"
+                result = "given_up" if state == "failed" else "retried"
                 log.warning(
                     "%s of job %s was not taken by %s (try %d): %s",
                     message.event, message.job, host, message.attempt, error,
