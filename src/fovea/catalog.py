@@ -23,6 +23,7 @@ ROOMS: dict[str, str] = {
     "relight": "photographs with poses -> geometry, materials, light",
     "events": "recordings of event cameras -> a detector from few labels, boxes, films",
     "photo": "one photograph -> metric 3D Gaussians, a scene to walk in",
+    "synth": "image-text data -> cleaned, synthesised and looked at, ready to train on",
 }
 """What each room is for, in the words of the help text."""
 
@@ -132,7 +133,11 @@ STAGES: dict[str, Entry] = {
     ),
     "photo.evaluate": Entry(
         "fovea.photo.stages:EVALUATE",
-        "a scene is held against the other eye's photograph and true depth: scores, a page",
+        "a scene is held against other photographs of the place, and true depth: a page",
+    ),
+    "synth.clean": Entry(
+        "fovea.synth.stages:CLEAN",
+        "image-text data goes through operators: filtered, changed, rid of duplicates",
     ),
 }
 

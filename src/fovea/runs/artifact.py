@@ -97,6 +97,7 @@ for _kind in (
     Kind("detector", "a detector's weights", (".pt", ".ckpt", ".safetensors")),
     Kind("boxes", "boxes", (".json", ".npy")),
     Kind("onnx", "a network in ONNX", (".onnx",)),
+    Kind("samples", "image-text data", (".jsonl", ".json", ".parquet", ".gz"), is_folder=True),
     Kind("page", "a page", (".html",)),
     Kind("video", "a video", (".mp4", ".webm", ".gif")),
     Kind("images", "a folder of images", is_folder=True),

@@ -1,0 +1,1 @@
+"""Image-text data: cleaned and synthesised by recipe, looked at before, and brought to training."""

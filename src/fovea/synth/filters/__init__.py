@@ -1,0 +1,1 @@
+"""Filters: what they measure of a sample, and when they keep it."""

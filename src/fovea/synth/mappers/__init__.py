@@ -1,0 +1,1 @@
+"""Mappers: how samples are changed."""

@@ -1,0 +1,86 @@
+"""The operators by name, and where each is; one is imported when a recipe names it.
+
+More come from files or packages that `custom_operator_paths` names: every Operator in them with a
+`name` of its own is registered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from functools import cache
+
+from fovea.errors import ConfigError
+from fovea.synth.operator import Operator
+
+_ROOM = "fovea.synth"
+OPERATORS: dict[str, str] = {
+    f"{name}_{kind}": f"{_ROOM}.{module}:{target}"
+    for (kind, module), names in {
+        ("filter", "filters.text"): {
+            "text_length": "TextLength",
+            "words_num": "WordsNum",
+            "alphanumeric": "Alphanumeric",
+            "special_characters": "SpecialCharacters",
+            "character_repetition": "CharacterRepetition",
+            "word_repetition": "WordRepetition",
+            "average_line_length": "AverageLineLength",
+            "maximum_line_length": "MaximumLineLength",
+            "stopwords": "Stopwords",
+            "flagged_words": "FlaggedWords",
+        },
+        ("mapper", "mappers.text"): {
+            "fix_unicode": "FixUnicode",
+            "punctuation_normalization": "PunctuationNormalization",
+            "whitespace_normalization": "WhitespaceNormalization",
+            "clean_email": "CleanEmail",
+            "clean_ip": "CleanIp",
+            "clean_links": "CleanLinks",
+            "clean_copyright": "CleanCopyright",
+            "clean_html": "CleanHtml",
+            "remove_specific_chars": "RemoveSpecificChars",
+            "remove_long_words": "RemoveLongWords",
+            "remove_repeat_sentences": "RemoveRepeatSentences",
+            "remove_words_with_incorrect_substrings": "RemoveWordsWithIncorrectSubstrings",
+            "replace_content": "ReplaceContent",
+            "remove_non_chinese_character": "RemoveNonChineseCharacter",
+            "chinese_convert": "ChineseConvert",
+        },
+    }.items()
+    for name, target in names.items()
+}
+_CUSTOM: dict[str, type[Operator]] = {}
+
+
+def register(operator: type[Operator]) -> type[Operator]:
+    """Add an operator under its `name`; use it as a decorator."""
+    _CUSTOM[operator.name] = operator
+    return operator
+
+
+def names() -> list[str]:
+    """The names of all operators, sorted."""
+    return sorted({*OPERATORS, *_CUSTOM})
+
+
+@cache
+def _builtin(name: str) -> type[Operator]:
+    module, _, target = OPERATORS[name].partition(":")
+    found: type[Operator] = getattr(importlib.import_module(module), target)
+    found.name = name
+    return found
+
+
+def operator_class(name: str) -> type[Operator]:
+    """The operator of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name in _CUSTOM:
+        return _CUSTOM[name]
+    if name in OPERATORS:
+        return _builtin(name)
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise ConfigError(f"'{name}' is not an operator.{hint} docs/synth-operators.md lists them all.")

@@ -1,0 +1,328 @@
+"""A plan: operators checked and bound, and cut into segments at each that must see all rows.
+
+A segment is a run of local operators, done fused and part by part; what ends it is a barrier, or an
+operator so costly that its work is kept by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from fovea.config import nearest
+from fovea.errors import ConfigError
+from fovea.synth.operator import QUIRKS, Deduplicator, Filter, Operator, Selector
+from fovea.synth.operators import operator_class
+from fovea.synth.sample import Fields
+from fovea.synth.settings.data import DataConfig
+
+VERSION = 1
+"""Raised when operators give other results than before, so that kept work is done again."""
+IDLE_PARAMETERS = frozenset("""
+    audio_key video_key video_bytes_key audio_bytes_key query_key response_key history_key batch_size
+    num_proc accelerator num_cpus num_gpus memory mem_required gpu_required turbo batch_mode index_key
+    work_dir runtime_env ray_execution_mode stats_export_path auto_op_parallelism
+    index_key cpu_required ray_serialization
+""".split())  # fmt: skip
+"""Parameters of every operator of data-juicer that say how, not what."""
+ROWS = {"cheap": 20_000, "head": 5_000, "pixels": 1_000, "model": 128}
+"""Rows of a part by the dearest operator."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operator of the recipe, and its place in it."""
+
+    place: int
+    operator: Operator
+
+    @property
+    def label(self) -> str:
+        """How it is called in reports: operators of one name are told apart by their place."""
+        return f"{self.place + 1:02d}.{self.operator.name}"
+
+    @property
+    def is_barrier(self) -> bool:
+        """Whether it must see all rows."""
+        found = self.operator
+        return isinstance(found, Deduplicator | Selector) or (
+            isinstance(found, Filter) and found.waits
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Local operators, and the barrier at their end where there is one."""
+
+    steps: tuple[Step, ...]
+    barrier: Step | None = None
+
+
+@dataclass(frozen=True)
+class Handling:
+    """How rows are read, checked and written, whatever the operators."""
+
+    fields: Fields
+    root: Path
+    lenient: bool = True
+    skip_errors: bool = True
+    validators: tuple[Mapping[str, Any], ...] = ()
+    compat: frozenset[str] = frozenset()
+    most_pixels: int = 178_956_970
+    keeps_stats: bool = False
+    keeps_hashes: bool = False
+    paths: str = "given"
+    traced: tuple[str, ...] | None = None
+    """Names of the operators that are traced; empty traces all, None none."""
+    trace_num: int = 10
+    trace_keys: tuple[str, ...] = ()
+    result: Path | None = None
+    """Folder of the result, for paths relative to it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be done with a data set."""
+
+    steps: tuple[Step, ...]
+    handling: Handling
+    custom: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    """Parameters in the recipe that have no effect here."""
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The steps cut at barriers and behind costly operators; the last has no barrier."""
+        found: list[Segment] = []
+        held: list[Step] = []
+        for step in self.steps:
+            if step.is_barrier:
+                found.append(Segment(tuple(held), step))
+                held = []
+                continue
+            held.append(step)
+            if step.operator.cost == "model":
+                found.append(Segment(tuple(held)))
+                held = []
+        if held or not found or found[-1].barrier:
+            found.append(Segment(tuple(held)))
+        return found
+
+    @property
+    def part_rows(self) -> int:
+        """Rows of a part, fewer the more one costs."""
+        costs = [step.operator.cost for step in self.steps]
+        return min((ROWS[cost] for cost in costs), default=ROWS["cheap"])
+
+    def key(self, segment: int, before: str) -> str:
+        """The address of a segment's work on content of the digest `before`."""
+        here = self.segments[segment]
+        last = segment == len(self.segments) - 1
+        handling = replace(self.handling, result=None)
+        if not last:
+            handling = replace(handling, keeps_stats=False, keeps_hashes=False, paths="given")
+        told = {
+            "version": VERSION,
+            "before": before,
+            "steps": [_told(step) for step in here.steps],
+            "barrier": here.barrier and _told(here.barrier),
+            "handling": repr(handling),
+            "last": last,
+            "waits": segment > 0 and bool(self.segments[segment - 1].barrier),
+        }
+        text = json.dumps(told, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _told(step: Step) -> list[Any]:
+    return [step.place, step.operator.name, step.operator.model_dump(mode="json")]
+
+
+def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Plan:
+    """Check what a config says and make the plan.
+
+    Args:
+        config: of the stage.
+        seed: of random choices.
+        root: folder that relative image paths start from.
+        handling: fields of `Handling` that differ from the config's.
+
+    Raises:
+        ConfigError: an operator or a parameter is not known or not valid; all are named.
+    """
+    fields = Fields(
+        text=config.text_keys[0] if config.text_keys else "text",
+        images=config.image_key,
+        image_bytes=config.image_bytes_key,
+        image_token=config.image_special_token,
+        audio_token=config.audio_special_token,
+        video_token=config.video_special_token,
+        eoc_token=config.eoc_special_token,
+    )
+    compat = quirks(config.compat)
+    load_custom(config.custom_operator_paths)
+    steps, idle = operators_of(config.process, config.operators)
+    for step in steps:
+        step.operator.bind(fields, compat, seed=seed, place=step.place)
+    given: dict[str, Any] = {
+        "fields": fields,
+        "root": root,
+        "lenient": config.load_jsonl_lenient,
+        "skip_errors": config.skip_op_error,
+        "validators": tuple(config.validators),
+        "compat": compat,
+        "most_pixels": config.most_pixels,
+    }
+    return Plan(steps, Handling(**given | handling), tuple(config.custom_operator_paths), idle)
+
+
+def quirks(named: Sequence[str]) -> frozenset[str]:
+    """The habits of these names; `all` is every one.
+
+    Raises:
+        ConfigError: one is not known.
+    """
+    unknown = sorted(set(named) - {*QUIRKS, "all"})
+    if unknown:
+        raise ConfigError(
+            f"compat knows no '{unknown[0]}'. It knows: all, {', '.join(QUIRKS)}."
+        )
+    return frozenset(QUIRKS if "all" in named else named)
+
+
+def operators_of(
+    process: Sequence[Any], laid_over: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """The operators that a recipe lists.
+
+    Args:
+        process: `{name: parameters}` each, or a bare name.
+        laid_over: parameters that replace those of all operators of a name.
+
+    Returns:
+        The steps, and parameters without effect, each once.
+
+    Raises:
+        ConfigError: what is wrong, all of it.
+    """
+    problems: list[str] = []
+    idle: set[str] = set()
+    steps: list[Step] = []
+    for place, entry in enumerate(process):
+        name, given = _entry(entry, place, problems)
+        if not name:
+            continue
+        idle |= {key for key in given if key in IDLE_PARAMETERS}
+        over = laid_over.get(name, {})
+        operator = _made(name, {**given, **over}, f"process[{place}]", problems)
+        if operator is not None:
+            idle -= set(type(operator).model_fields)
+            steps.append(Step(place, operator))
+    named = {step.operator.name for step in steps}
+    problems += [
+        f"operators.{name}: process has no such operator; it has {', '.join(sorted(named))}"
+        for name in laid_over
+        if name not in named and not problems
+    ]
+    if problems:
+        count = "1 operator is" if len(problems) == 1 else f"{len(problems)} settings of operators are"
+        raise ConfigError(
+            f"{count} not valid\n  "
+            + "\n  ".join(problems)
+            + "\nEvery operator with its parameters: docs/synth-operators.md"
+        )
+    return tuple(steps), tuple(sorted(idle))
+
+
+def _entry(entry: Any, place: int, problems: list[str]) -> tuple[str, dict[str, Any]]:
+    if isinstance(entry, str):
+        return entry, {}
+    if isinstance(entry, Mapping) and len(entry) == 1:
+        ((name, given),) = entry.items()
+        if given is None or isinstance(given, Mapping):
+            return str(name), dict(given or {})
+    problems.append(
+        f"process[{place}]: must be one `name: {{parameter: value}}`; got {str(entry)[:60]!r}"
+    )
+    return "", {}
+
+
+def _made(name: str, given: dict[str, Any], where: str, problems: list[str]) -> Operator | None:
+    try:
+        model = operator_class(name)
+    except ConfigError as error:
+        problems.append(f"{where}: {error}")
+        return None
+    wanted = {
+        key: value
+        for key, value in given.items()
+        if key not in IDLE_PARAMETERS or key in model.model_fields
+    }
+    wanted = {model.renamed.get(key, key): value for key, value in wanted.items()}
+    # A parameter that is left empty has its default, as in data-juicer.
+    wanted = {
+        key: value
+        for key, value in wanted.items()
+        if value is not None or key not in model.model_fields
+    }
+    try:
+        return model(**wanted)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            problems.append(f"{where} {name}{_said(model, detail)}")
+    return None
+
+
+def _said(model: type[Operator], detail: Any) -> str:
+    key = ".".join(str(word) for word in detail["loc"][:1])
+    message = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    if detail["type"] == "extra_forbidden":
+        hint = nearest(model, (key,))
+        return f".{key}: unknown parameter{hint and f'; {hint}'}"
+    if detail["type"] == "missing":
+        return f".{key}: is required"
+    found = f"; got {detail['input']!r}" if key else ""
+    return f"{key and f'.{key}'}: {message}{found}"
+
+
+def load_custom(paths: Sequence[str]) -> None:
+    """Import the files and packages that register operators.
+
+    Raises:
+        ConfigError: nothing is there.
+    """
+    for path in paths:
+        file = Path(path)
+        if file.is_dir():
+            file = file / "__init__.py"
+        if not file.is_file():
+            raise ConfigError(
+                f"custom_operator_paths names {path}, and there is no such file or package. Give a"
+                " .py file or a folder with __init__.py."
+            )
+        name = f"fovea_operators_{hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:12]}"
+        if name not in sys.modules:
+            _imported(name, file)
+
+
+def _imported(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec and spec.loader, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,325 @@
+"""Where rows come from: files of several forms, cut into parts that any process can read.
+
+A part is a range of lines of a jsonl file or a row group of a parquet file, with the digest of its
+content. Other forms (json, .gz, a mixture by weights) are first written out as jsonl.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import orjson
+from jaxtyping import Int64
+
+from fovea.errors import DataError
+from fovea.synth.sample import Sample
+
+ABOUT = "dataset.json"
+"""Beside a data set that this room wrote: where its images are, and its tokens."""
+FORMS = (".jsonl", ".json", ".parquet", ".jsonl.gz", ".json.gz")
+BLOCK_BYTES = 1 << 23
+LINES_READ = 4096
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some neighbouring rows of one file."""
+
+    path: Path
+    origin: str
+    """The file that the person named, where `path` was written from it."""
+    start: int
+    """First byte, or row group."""
+    end: int
+    first: int
+    """Place of its first row in the whole data set."""
+    line: int
+    """Place of its first row in its file, from 1."""
+    rows: int
+    """Its lines; blank ones are counted and hold no row."""
+    digest: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row as it was read, or why it could not be."""
+
+    number: int
+    line: int
+    raw: bytes | None
+    sample: Sample | None
+    trouble: str = ""
+    mended: str = ""
+
+
+def files_of(paths: Sequence[Path], suffixes: Sequence[str]) -> list[tuple[int, Path]]:
+    """The files of a data set in order, each with the number of the path it came from.
+
+    Raises:
+        DataError: there is none.
+    """
+    found: list[tuple[int, Path]] = []
+    for number, path in enumerate(paths):
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        if path.is_dir():
+            wanted = tuple(suffixes) or FORMS
+            inside = [p for p in inside if p.name.endswith(wanted) and _is_data(p)]
+        found += [(number, file) for file in inside]
+    if not found:
+        raise DataError(
+            f"{', '.join(map(str, paths))} holds no data set: files that end in"
+            f" {', '.join(suffixes or FORMS)} are wanted. Name a file or another folder."
+        )
+    return found
+
+
+def _is_data(path: Path) -> bool:
+    stem = path.name.split(".")[0]
+    return path.name != ABOUT and not stem.endswith("_stats") and not path.name.startswith(".")
+
+
+def about(path: Path) -> dict[str, Any]:
+    """What a data set that this room wrote says of itself; nothing of another."""
+    file = (path if path.is_dir() else path.parent) / ABOUT
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def root_of(paths: Sequence[Path], wanted: str | None) -> Path:
+    """The folder that relative image paths start from."""
+    if wanted:
+        return Path(wanted).absolute()
+    first = paths[0]
+    known = about(first).get("image_root")
+    return Path(known) if known else (first if first.is_dir() else first.parent).absolute()
+
+
+def parts_of(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    rows: int,
+    suffixes: Sequence[str] = (),
+    weights: Sequence[float] = (),
+    most: int = 0,
+    seed: int = 0,
+) -> list[Part]:
+    """Cut a data set into parts.
+
+    Args:
+        paths: files and folders, in order.
+        folder: for what must be written out first.
+        rows: of a part, of files with lines.
+        suffixes: that files of folders must have.
+        weights: of each path, 0 to 1: the part of its rows that is drawn.
+        most: rows of the whole, drawn by the seed; 0 takes all.
+        seed: of the draws.
+
+    Raises:
+        DataError: nothing is there, or a file is not of its form.
+    """
+    files = files_of(paths, suffixes)
+    if weights and len(weights) != len(paths):
+        raise DataError(
+            f"there are {len(weights)} weights and {len(paths)} paths. Give each path its weight."
+        )
+    if most or any(weight != 1.0 for weight in weights):
+        drawn = _drawn(files, folder, list(weights) or [1.0] * len(paths), most, seed)
+        files = [(0, drawn)]
+    found: list[Part] = []
+    for _, file in files:
+        first = found[-1].first + found[-1].rows if found else 0
+        found += _cut(file, folder, rows, first)
+    return found
+
+
+def _cut(file: Path, folder: Path, rows: int, first: int) -> list[Part]:
+    if file.name.endswith(".parquet"):
+        return _row_groups(file, first)
+    plain = as_lines(file, folder)
+    return list(_ranges(plain, str(file), rows, first))
+
+
+def as_lines(file: Path, folder: Path) -> Path:
+    """The file itself where it has a row a line, else one written from it into `folder`."""
+    is_packed = file.suffix == ".gz"
+    if not is_packed and not _is_document(file):
+        return file
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = f"{file.absolute()}:{file.stat().st_size}:{file.stat().st_mtime_ns}"
+    target = folder / f"{hashlib.sha256(stamp.encode()).hexdigest()[:16]}.jsonl"
+    if not target.exists():
+        draft = target.with_suffix(".draft")
+        if is_packed:
+            try:
+                with gzip.open(file) as packed, draft.open("wb") as out:
+                    shutil.copyfileobj(packed, out, BLOCK_BYTES)
+            except (OSError, EOFError) as error:
+                raise DataError(f"{file} cannot be unpacked: {error}. Pack it again.") from error
+        else:
+            _write_rows(file, draft)
+        if is_packed and _is_document(draft):
+            whole = draft.rename(draft.with_suffix(".json"))
+            _write_rows(whole, draft)
+            whole.unlink()
+        draft.replace(target)
+    return target
+
+
+def _is_document(file: Path) -> bool:
+    """Whether a file holds one list of rows rather than a row a line."""
+    if not file.name.endswith((".json", ".json.gz", ".draft")):
+        return False
+    with file.open("rb") as opened:
+        return opened.read(BLOCK_BYTES).lstrip()[:1] == b"["
+
+
+def _write_rows(file: Path, target: Path) -> None:
+    try:
+        rows = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{file} is no JSON: {error}. Mend it.") from error
+    with target.open("wb") as out:
+        for row in rows:
+            out.write(orjson.dumps(row) + b"\n")
+
+
+def _ranges(file: Path, origin: str, rows: int, first: int) -> Iterator[Part]:
+    """Ranges of so many lines, each with the digest of its bytes."""
+    start, line = 0, 1
+    with file.open("rb") as opened:
+        for content, count in _pieces(opened, rows):
+            end = start + len(content)
+            digest = hashlib.sha256(content).hexdigest()
+            yield Part(file, origin, start, end, first + line - 1, line, count, digest)
+            start, line = end, line + count
+
+
+def _pieces(file: IO[bytes], rows: int) -> Iterator[tuple[bytes, int]]:
+    """The content in pieces of so many lines."""
+    held = b""
+    count = 0
+    while block := file.read(BLOCK_BYTES):
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
+        at = 0
+        while count + len(ends) >= rows:
+            cut = int(ends[rows - count - 1])
+            yield held + block[at:cut], rows
+            ends = ends[rows - count :]
+            at, held, count = cut, b"", 0
+        held += block[at:]
+        count += len(ends)
+    if held:
+        yield held, count + (not held.endswith(b"\n"))
+
+
+def _row_groups(file: Path, first: int) -> list[Part]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        read = pq.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{file} is no parquet file: {error}. Write it again.") from error
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    found: list[Part] = []
+    line = 1
+    for group in range(read.num_row_groups):
+        rows = read.metadata.row_group(group).num_rows
+        key = f"{digest}:{group}"
+        found.append(
+            Part(file, str(file), group, group + 1, first + line - 1, line, rows, key)
+        )
+        line += rows
+    return found
+
+
+def _drawn(
+    files: Sequence[tuple[int, Path]], folder: Path, weights: list[float], most: int, seed: int
+) -> Path:
+    """A file of the rows that weights and the largest number draw, in their order."""
+    plain = [
+        (number, file if file.suffix == ".parquet" else as_lines(file, folder))
+        for number, file in files
+    ]
+    parts = [(number, part) for number, file in plain for part in _cut(file, folder, 10_000, 0)]
+    rng = np.random.default_rng((seed, 7))
+    taken: list[Int64[np.ndarray, " k"]] = []
+    for number, part in parts:
+        count = round(part.rows * min(1.0, weights[number]))
+        taken.append(np.sort(rng.permutation(part.rows)[:count]))
+    total = sum(map(len, taken))
+    if most and total > most:
+        kept = np.zeros(total, bool)
+        kept[rng.permutation(total)[:most]] = True
+        cuts = np.cumsum([0, *map(len, taken)])
+        taken = [t[kept[cuts[k] : cuts[k + 1]]] for k, t in enumerate(taken)]
+    key = "|".join(part.digest for _, part in parts) + f"|{weights}|{most}|{seed}"
+    target = folder / f"drawn-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = target.with_suffix(".draft")
+        with draft.open("wb") as out:
+            for (_, part), rows in zip(parts, taken, strict=True):
+                wanted = set(rows.tolist())
+                for place, line in enumerate(read(part)):
+                    if place in wanted:
+                        raw = line.raw or orjson.dumps(line.sample)
+                        out.write(raw + b"\n")
+        draft.replace(target)
+    return target
+
+
+def read(part: Part) -> Iterator[Line]:
+    """The rows of a part; blank lines are left out."""
+    if part.path.suffix == ".parquet":
+        yield from _read_parquet(part)
+        return
+    with part.path.open("rb") as file:
+        file.seek(part.start)
+        content = file.read(part.end - part.start)
+    for place, raw in enumerate(content.split(b"\n")):
+        if raw and not raw.isspace():
+            yield _parsed(raw.rstrip(b"\r"), part.first + place, part.line + place)
+
+
+def _read_parquet(part: Part) -> Iterator[Line]:
+    import pyarrow.parquet as pq
+
+    place = 0
+    with pq.ParquetFile(part.path) as file:
+        for batch in file.iter_batches(LINES_READ, row_groups=[part.start]):
+            for sample in batch.to_pylist():
+                yield Line(part.first + place, part.line + place, None, sample)
+                place += 1
+
+
+def _parsed(raw: bytes, number: int, line: int) -> Line:
+    try:
+        sample = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return _mended(raw, number, line, str(error))
+    if not isinstance(sample, dict):
+        return Line(number, line, raw, None, trouble="is no object with fields")
+    return Line(number, line, raw, sample)
+
+
+def _mended(raw: bytes, number: int, line: int, trouble: str) -> Line:
+    """A line that is no strict JSON: broken UTF-8 and NaN are read all the same."""
+    text = raw.decode("utf-8", "replace").lstrip("\ufeff")
+    try:
+        sample = json.loads(text)
+    except (ValueError, RecursionError):
+        return Line(number, line, raw, None, trouble=f"is no JSON: {trouble}")
+    if not isinstance(sample, dict):
+        return Line(number, line, raw, None, trouble="is no object with fields")
+    return Line(number, line, None, sample, mended="bytes that are no UTF-8 became U+FFFD"
+                if "\ufffd" in text else "numbers that are no JSON were read")  # fmt: skip

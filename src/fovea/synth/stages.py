@@ -1,0 +1,31 @@
+"""The stages of the room `synth`, declared: image-text data cleaned, looked at, and sent to training.
+
+Only declarations stand here, and their settings in `settings/`, so that help costs no numpy.
+"""
+
+from __future__ import annotations
+
+from fovea.runs.stage import Output, Stage
+from fovea.synth.settings.clean import CleanConfig
+
+CLEAN = Stage(
+    name="synth.clean",
+    summary="image-text data goes through operators: filtered, changed, rid of duplicates",
+    config=CleanConfig,
+    implementation="fovea.synth.clean:clean",
+    outputs={
+        "dataset": Output("samples", "dataset", "res.jsonl, and res_stats.jsonl beside it"),
+        "report": Output("scores", "report.json", "rows by operator: in, dropped, failed, out"),
+        "errors": Output("table", "errors.jsonl", "every row that could not be used, and why"),
+        "duplicates": Output(
+            "table", "duplicates.jsonl", "groups of rows that say the same", optional=True
+        ),
+        "trace": Output(
+            "folder", "trace", "examples of what each operator did; open_tracer", optional=True
+        ),
+    },
+    resumable="items",
+    metrics={"read": "max", "kept": "max", "errors": "min", "kept_part": "max"},
+    positional=("dataset_path",),
+    requires=("synth",),
+)
