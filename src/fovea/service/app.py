@@ -6,11 +6,12 @@ import importlib.metadata
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from anyio.to_thread import run_sync
+from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import APIRouter, Depends, FastAPI
 
 from fovea.service import problems
 from fovea.service.access import Gate, caller
+from fovea.service.aliases import Aliases
 from fovea.service.archives import Limits
 from fovea.service.cache import ResultCache
 from fovea.service.envelope import Envelope
@@ -18,10 +19,13 @@ from fovea.service.executors import make_executor, make_workplace
 from fovea.service.jobs import JobStore
 from fovea.service.metrics import Metrics
 from fovea.service.metrics.requests import Counted
+from fovea.service.openapi import describe
+from fovea.service.photo.batches import BatchStore
 from fovea.service.photo.desk import PhotoDesk
 from fovea.service.pulse import Pulse
 from fovea.service.retention import Retention
 from fovea.service.routes import (
+    batch,
     catalog,
     figures,
     health,
@@ -29,21 +33,32 @@ from fovea.service.routes import (
     keys,
     pages,
     predict,
+    reference,
     system,
     uploads,
+    webhooks,
 )
 from fovea.service.settings import MEGABYTE, ServeConfig
 from fovea.service.state import Service
 from fovea.service.uploads import Uploads
+from fovea.service.webhooks import Outbox, Postman
 
 ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     uploads.router,
     catalog.router,
     predict.router,
+    batch.router,
 )
 """What only a known caller may use."""
-OPEN_ROUTERS: tuple[APIRouter, ...] = (health.router, keys.router, pages.router, system.router)
+OPEN_ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    keys.router,
+    pages.router,
+    system.router,
+    reference.router,
+    webhooks.router,
+)
 """What anybody may use, or whose routes say themselves who may."""
 
 
@@ -69,6 +84,8 @@ def create_app(settings: ServeConfig) -> Envelope:
     if here.metrics is not None:
         app.include_router(figures.router_at(settings.monitoring.metrics_path))
         app.add_middleware(Counted, metrics=here.metrics)
+    app.add_middleware(Aliases)
+    app.openapi = lambda: describe(app)
     return Envelope(app, settings)
 
 
@@ -78,26 +95,33 @@ def assemble(settings: ServeConfig) -> Service:
     store = JobStore(settings.database_url)
     taken = settings.uploads
     limits = Limits(taken.archive_entries, taken.unpacked_mb * MEGABYTE, taken.archive_ratio)
-    photo = PhotoDesk(settings)
+    metrics = Metrics(settings) if settings.monitoring.enabled else None
+    photo = PhotoDesk(settings, metrics)
     cache = ResultCache(settings, store.engine)
-    workplace = make_workplace(on_device(settings, photo.chosen.device), store, cache)
+    gate = Gate(settings, store.engine)
+    outbox = Outbox(store.engine, settings.webhook, gate.secrets)
+    workplace = make_workplace(on_device(settings, photo.chosen.device), store, cache, outbox)
     supervisor = make_executor(workplace)
     sent = Uploads(settings.model.temp_dir or settings.state_folder / "uploads", limits)
     retention = Retention(settings, store, cache, sent.folder)
-    metrics = Metrics(settings) if settings.monitoring.enabled else None
+    postman = Postman(outbox, metrics.delivered) if metrics else Postman(outbox)
     pulse = Pulse(settings, store, metrics)
+    if metrics is not None:
+        metrics.watch_cache(cache.statistics)
     return Service(
         settings,
         store,
         sent,
         supervisor,
-        Gate(settings, store.engine),
+        gate,
         photo,
+        BatchStore(store.engine),
         pulse,
         cache,
         retention,
+        outbox,
         metrics=metrics,
-        parts=[photo, pulse, supervisor, retention],
+        parts=[photo, pulse, postman, supervisor, retention],
     )
 
 
@@ -110,6 +134,7 @@ def on_device(settings: ServeConfig, device: str) -> ServeConfig:
 @asynccontextmanager
 async def _at_work(app: FastAPI) -> AsyncGenerator[None]:
     here: Service = app.state.service
+    current_default_thread_limiter().total_tokens = here.settings.performance.max_workers
     for part in here.parts:
         await run_sync(part.start)
     yield

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
+import threading
+import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
@@ -15,6 +18,8 @@ from fovea.service.settings import ServeConfig
 from fovea.service.settings.files import configuration
 from fovea.service.settings.flags import environment, spoken
 from fovea.service.settings.help import help_text
+
+OPEN_AFTER_S = 2.0
 
 
 def main(arguments: list[str]) -> int:
@@ -67,8 +72,10 @@ def serve(settings: ServeConfig) -> int:
     """
     import uvicorn
 
+    from fovea.service import logs
     from fovea.service.app import create_app
 
+    logs.begin(settings.logging)
     served = create_app(settings)
     here = served.app.state.service
     here.gate.refuse_without_keys(settings.runs)
@@ -84,6 +91,7 @@ def serve(settings: ServeConfig) -> int:
         console.say(f"Runs are kept in {settings.runs}. Ctrl-C ends it.")
         config = uvicorn.Config(
             served,
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -93,8 +101,17 @@ def serve(settings: ServeConfig) -> int:
             limit_max_requests=settings.performance.max_requests or None,
             timeout_graceful_shutdown=5,
         )
+        if settings.browser.auto_open and _has_screen():
+            threading.Timer(OPEN_AFTER_S, webbrowser.open, [address]).start()
         Server(config).run(sockets=[listening])
+    logs.end()
     return 0
+
+
+def _has_screen() -> bool:
+    """Whether a browser could be seen here."""
+    is_desktop = platform.system() in ("Darwin", "Windows")
+    return is_desktop or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
 
 
 def _listen(settings: ServeConfig) -> socket.socket:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fovea.service import processes
 from fovea.service.jobs import JOBS, Job, JobStore
+from fovea.service.logs import SUCCESS
 from fovea.service.metrics.gpus import gpu_facts, memory_mb
 from fovea.service.photo.tasks import KIND, gaussians
 from fovea.service.settings import ServeConfig
@@ -75,6 +76,8 @@ class Pulse:
         self.counts = self.store.counts()
         self._running = self._at_work()
         ended = self._ended()
+        for job in ended:
+            _tell(job, self.settings.runs / job.run)
         if self.metrics is None:
             return
         self.metrics.queue_depth.set(self.queue_depth)
@@ -117,6 +120,18 @@ class Pulse:
             self.metrics.note_gpus(found)
         at_work = [one for job in self._running for one in processes.marked(job)]
         self.gpu_memory_mb = memory_mb({one.pid for one in at_work})
+
+
+def _tell(job: Job, run: Path) -> None:
+    """Say in the log how a job ended, and how long its parts took."""
+    if job.state != "succeeded":
+        level = logging.INFO if job.state == "cancelled" else logging.ERROR
+        log.log(level, "[Task %s] %s %s: %s", job.id, job.kind, job.state, job.message)
+        return
+    parts = stage_seconds(job, run) if job.kind == KIND else {}
+    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in parts.items())
+    taken = (job.ended or 0.0) - (job.started or job.ended or 0.0)
+    log.log(SUCCESS, "[Task %s] %s done in %.2f s%s", job.id, job.kind, taken, told and f": {told}")
 
 
 def stage_seconds(job: Job, run: Path) -> dict[str, float]:

@@ -16,6 +16,7 @@ from fovea.service.executors import Executor
 from fovea.service.jobs import Job, JobStore
 from fovea.service.metrics import Metrics
 from fovea.service.outcome import find_artifact
+from fovea.service.photo.batches import BatchStore
 from fovea.service.photo.desk import PhotoDesk
 from fovea.service.problems import not_found
 from fovea.service.pulse import Pulse
@@ -23,6 +24,7 @@ from fovea.service.retention import Retention
 from fovea.service.settings import ServeConfig
 from fovea.service.submission import below
 from fovea.service.uploads import Uploads
+from fovea.service.webhooks import Outbox
 
 
 class Part(Protocol):
@@ -50,14 +52,16 @@ class Service:
     """Who may call, what, and how often."""
     photo: PhotoDesk
     """Device and network of predictions, and who waits for them."""
+    batches: BatchStore
+    """Photographs that were sent together."""
     pulse: Pulse
     """What is counted every second."""
     cache: ResultCache
     """Results that are used again."""
     retention: Retention
     """Removes what is old."""
-    webhooks: Any = None
-    """The outbox of messages to other machines."""
+    webhooks: Outbox
+    """Messages to other machines."""
     metrics: Metrics | None = None
     """Figures for Prometheus; none where nobody wants them."""
     parts: list[Part] = field(default_factory=list[Part])

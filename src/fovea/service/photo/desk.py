@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fovea.service.photo.devices import Allowed, Chosen, choose
 from fovea.service.photo.model import Loaded, load_once
 from fovea.service.photo.recipe import engine
 from fovea.service.problems import RefusedError
 from fovea.service.settings import ServeConfig
+
+if TYPE_CHECKING:
+    from fovea.service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +27,9 @@ RETRY_AFTER_S = 10
 class PhotoDesk:
     """One for a service; a part of it that is started and stopped with it."""
 
-    def __init__(self, settings: ServeConfig) -> None:
+    def __init__(self, settings: ServeConfig, metrics: Metrics | None = None) -> None:
         self.settings = settings
+        self.metrics = metrics
         self.began = time.monotonic()
         self.chosen = chosen_device(settings)
         self.loaded: Loaded | None = None
@@ -34,8 +39,9 @@ class PhotoDesk:
 
     def start(self) -> None:
         """Say what is computed on, and see in the background whether the network can be loaded."""
+        asked = self.settings.mode != "auto"
         for note in self.chosen.notes:
-            log.warning(note)
+            log.log(logging.WARNING if asked or self.chosen.is_gpu else logging.INFO, note)
         log.info("computes on %s (%s)", self.chosen.name, self.chosen.device)
         os.environ.update(self.chosen.environment)
         if self.settings.model.preload:
@@ -83,6 +89,8 @@ class PhotoDesk:
         if self.loaded.trouble:
             log.error("the network cannot be loaded: %s", self.loaded.trouble)
         else:
+            if self.metrics is not None:
+                self.metrics.model_load_s.set(self.loaded.seconds)
             log.info("%s loads in %.1f s", self.loaded.name, self.loaded.seconds)
 
 

@@ -111,9 +111,9 @@ def keep(here: Service, owner: str, sent: UploadFile) -> Photo:
     return _checked(here, owner, f"uploads/{upload.id}", name or "photograph")
 
 
-def known(here: Service, owner: str, name: str) -> Photo:
+def known(here: Service, owner: str, name: str, *, file: str = "") -> Photo:
     """A photograph that is here already: `uploads/<id>` or `samples/<name>`."""
-    return _checked(here, owner, name, Path(name).name)
+    return _checked(here, owner, name, file or Path(name).name)
 
 
 def _checked(here: Service, owner: str, name: str, file: str) -> Photo:
@@ -144,3 +144,15 @@ def require_picture(path: Path) -> None:
             "not_a_picture",
             "this file is no picture that can be read. Send JPEG, PNG, WebP, TIFF or HEIC.",
         ) from None
+
+
+def described(**parts: Any) -> dict[str, Any]:
+    """How a form of options, and of these parts, is described in OpenAPI."""
+    schema = PredictOptions.model_json_schema()
+    form = {
+        "type": "object",
+        "properties": {**parts, **schema["properties"]},
+        "additionalProperties": False,
+    }
+    content = {"multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}

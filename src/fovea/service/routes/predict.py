@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import anyio
 from anyio.to_thread import run_sync
@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 
 from fovea.service.access import needs
 from fovea.service.jobs import Job
-from fovea.service.photo.forms import form_of, options_in, photo_in
-from fovea.service.photo.options import PredictOptions
+from fovea.service.photo.files import made_file
+from fovea.service.photo.forms import described, form_of, options_in, photo_in
 from fovea.service.photo.submit import enqueue
-from fovea.service.photo.tasks import KIND, TaskView, artifact_name, gaussians
+from fovea.service.photo.tasks import KIND, TaskView, gaussians
 from fovea.service.problems import OLD_STYLE, RESPONSES, RefusedError, not_found
 from fovea.service.state import Here, Service, TheJob, Who
 
@@ -45,17 +45,7 @@ class TaskList(BaseModel):
     tasks: list[TaskView]
 
 
-def _form_schema(**parts: Any) -> dict[str, Any]:
-    """How a form of a photograph and options is described."""
-    schema = PredictOptions.model_json_schema(ref_template="#/components/schemas/{model}")
-    properties = {**parts, **schema["properties"]}
-    content = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": content}}}
-    }
-
-
-ONE_PHOTO = _form_schema(
+ONE_PHOTO = described(
     file={"type": "string", "format": "binary", "description": "the photograph"},
     photo={"type": "string", "description": "in place of it, what was sent before: uploads/<id>"},
 )
@@ -141,11 +131,10 @@ def cancel(request: Request, found: TheJob, here: Here) -> TaskView:
 )
 def file(name: str, found: TheJob, here: Here) -> Response:
     """What a prediction made: `output.ply`, or in the format asked for; `film.mp4`."""
-    artifact = artifact_name(_prediction(found), name) if found.state == "succeeded" else None
-    made = here.artifact(found, artifact) if artifact else None
-    if made is None or not made[0].is_file():
+    made = made_file(here, _prediction(found), name)
+    if made is None:
         raise not_found("file", Path(name).name, f"The task is {found.public_state}.")
-    headers = {"ETag": f'"{made[1]["sha256"]}"', "Cache-Control": "private, no-cache"}
+    headers = {"ETag": f'"{made[1]}"', "Cache-Control": "private, no-cache"}
     return FileResponse(made[0], headers=headers, filename=name)
 
 

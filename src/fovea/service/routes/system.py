@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from fovea.runs.record import package_version
-from fovea.service.access import visitor
+from fovea.service.access import needs, visitor
 from fovea.service.problems import RESPONSES
 from fovea.service.state import Here
+from fovea.service.words import language_of, text
 
 router = APIRouter(prefix="/v1", tags=["system"], responses=RESPONSES)
 
@@ -89,3 +90,38 @@ async def stats(here: Here) -> JSONResponse:
             }
         }
     )
+
+
+class CacheView(BaseModel):
+    """The cache of results."""
+
+    enabled: bool
+    size: int
+    max_size: int
+    hits: int
+    misses: int
+    hit_rate: float = Field(description="percent")
+    bytes: int
+    max_bytes: int
+    shared: bool = Field(description="whether several services share it through Redis")
+    shared_failures: int
+
+
+class Cleared(BaseModel):
+    """Done."""
+
+    status: Literal["success"] = "success"
+    message: str
+
+
+@router.get("/cache", dependencies=[needs("predict", "jobs:read")])
+def cache(here: Here) -> CacheView:
+    """How much the cache holds, and how often it was of use."""
+    return CacheView.model_validate(here.cache.statistics())
+
+
+@router.post("/cache/clear", dependencies=[needs("admin")])
+def clear(request: Request, here: Here) -> Cleared:
+    """Forget all results, and the figures of their use."""
+    gone = here.cache.clear()
+    return Cleared(message=text(language_of(request), "done.cache_cleared", count=gone))
