@@ -58,6 +58,7 @@ def safe_name(name: str) -> str:
     """
     parts = PurePosixPath(name).parts
     odd = "\\" in name or "\0" in name or ":" in name or not name.isprintable()
+    odd = odd or any(len(part.encode()) > 255 for part in parts)
     if not parts or odd or name.startswith("/") or ".." in parts or len(name) > 500:
         raise _refused("unsafe_path", f"{name[:80]!r} is not a path inside it")
     return PurePosixPath(*parts).as_posix()

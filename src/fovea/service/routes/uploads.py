@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Annotated
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.datastructures import UploadFile
 
 from fovea.service.access import needs
@@ -45,6 +47,9 @@ async def upload(
     here: Here,
     _who: Who,
     name: Annotated[str, Query(max_length=255, description="its name, for its ending")] = "",
+    repr_digest: Annotated[
+        str | None, Header(max_length=500, description="sha-256=:base64:, which is then checked")
+    ] = None,
 ) -> UploadView:
     """Send a file, an archive, or several files; a job names them by the answer's `name`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -57,7 +62,8 @@ async def upload(
             return UploadView.of(await run_sync(here.uploads.keep, files))
     if kind == "application/zip" and not name:
         name = "upload.zip"
-    return UploadView.of(await here.uploads.receive(request.stream(), name))
+    digest = _sha256(repr_digest) if repr_digest else None
+    return UploadView.of(await here.uploads.receive(request.stream(), name, digest=digest))
 
 
 @router.get("/{id}", dependencies=[needs("predict", "jobs:read")])
@@ -67,3 +73,13 @@ def about(id: str, here: Here, _who: Who) -> UploadView:
     if found is None:
         raise not_found("upload", id)
     return UploadView.of(found)
+
+
+def _sha256(said: str) -> bytes:
+    """The digest of `Repr-Digest: sha-256=:...:` (RFC 9530)."""
+    found = re.search(r"sha-256=:([A-Za-z0-9+/]{43}=):", said)
+    if found is None:
+        raise RefusedError(
+            400, "digest", f"Repr-Digest must say sha-256=:base64:, and says {said[:60]!r}."
+        )
+    return base64.b64decode(found[1])
