@@ -198,6 +198,7 @@ def peak_memory() -> dict[str, float]:
     unit = 1e6 if sys.platform == "darwin" else 1e3
     peak = {"rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)}
     torch: Any = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    # A thread may be importing torch just now: then nobody has used a GPU yet.
+    if hasattr(torch, "cuda") and torch.cuda.is_initialized():
         peak["gpu_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
     return peak

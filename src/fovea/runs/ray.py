@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -201,40 +203,44 @@ class RemoteTree:
 
 
 class _Holder:
-    """The actor on the node: it holds the leash, and the leash ends with it."""
+    """The actor on the node: it holds the leash, which ends the tree when it is let go."""
 
     def __init__(self, order: dict[str, Any], environment: dict[str, str]) -> None:
         self._order, self._environment = order, environment
         self._leash: subprocess.Popen[str] | None = None
+        self._where: dict[str, Any] = {}
 
     def start(self) -> dict[str, Any]:
         self._leash = subprocess.Popen(
             [sys.executable, "-m", "fovea.runs.leash", json.dumps(self._order)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, **self._environment},
-            start_new_session=True,
         )
-        return self._where()
+        self._where = {"host": socket.gethostname(), **self._line()}
+        return self._where
 
     def look(self) -> dict[str, Any]:
         """Wait a moment for the end."""
         assert self._leash is not None
-        try:
-            said, _ = self._leash.communicate(timeout=LOOK_S)
-        except subprocess.TimeoutExpired:
-            return self._where()
-        lost = {"status": -signal.SIGKILL, "out_of_memory": False, "peak_mb": 0.0}
-        return self._where() | (json.loads(said) if said.strip() else lost)
+        assert self._leash.stdout is not None
+        ready, _, _ = select.select([self._leash.stdout], [], [], LOOK_S)
+        return self._where | (self._line() if ready else {})
 
     def ask_to_stop(self) -> None:
         assert self._leash is not None
-        self._leash.send_signal(signal.SIGTERM)
+        assert self._leash.stdin is not None
+        with suppress(BrokenPipeError):
+            self._leash.stdin.write("stop\n")
+            self._leash.stdin.flush()
 
-    def _where(self) -> dict[str, Any]:
+    def _line(self) -> dict[str, Any]:
         assert self._leash is not None
-        return {"host": socket.gethostname(), "pid": self._leash.pid}
+        assert self._leash.stdout is not None
+        line = self._leash.stdout.readline()
+        killed = {"pid": self._leash.pid, "status": -signal.SIGKILL}
+        return json.loads(line) if line else killed | {"out_of_memory": False, "peak_mb": 0.0}
 
 
 def _ray() -> Any:
