@@ -48,6 +48,9 @@ COMMANDS: dict[str, Command] = {
         "fovea.tuning.tracks.command:main", "tell W&B, MLflow or TensorBoard of a study", ("tune",)
     ),
     "serve": Command("fovea.service.command:main", "the same stages over HTTP", ("serve",)),
+    "worker": Command(
+        "fovea.service.worker:main", "work on the jobs of a service, on any machine", ("serve",)
+    ),
     "keys": Command(
         "fovea.service.access.command:main", "keys of the service: create, list, revoke", ("serve",)
     ),

@@ -77,9 +77,15 @@ class Service:
         """Until the toy is at that step."""
         self.wait(id, lambda job: ((job["progress"] or {}).get("done") or 0) >= step)
 
-    def wait(self, id: str, reached: Callable[[dict[str, Any]], bool] | None = None) -> Any:
+    def wait(
+        self,
+        id: str,
+        reached: Callable[[dict[str, Any]], Any] | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Any:
         """The job once it is so far: by default, at its end."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             job = self.job(id)
             if reached(job) if reached else job["state"] in ("succeeded", "failed", "cancelled"):

@@ -166,8 +166,10 @@ class Attempt:
     def _let_go(self) -> bool:
         """The lease is lost: leave the process to a worker on this machine, else end it."""
         now = self.store.get(self.job.id)
-        if now is None or not now.is_open or not processes.is_here(now.worker or ""):
-            self.here.place.end(self.job.id)
+        place = self.here.place
+        is_found_again = place.outlives and now is not None and processes.is_here(now.worker or "")
+        if now is None or not now.is_open or not is_found_again:
+            place.end(self.job.id)
         return False
 
     # The end

@@ -43,6 +43,9 @@ class Work(Protocol):
 class Place(Protocol):
     """Where processes of jobs are started, found and ended."""
 
+    outlives: bool
+    """Whether work goes on without the service that began it."""
+
     def begin(self, job: Job, recipe: Path, folder: Path, own: Path) -> Work:
         """Start the work of a job.
 
@@ -65,6 +68,8 @@ class Place(Protocol):
 
 class Machine:
     """This machine: the work is a child process, in a session of its own."""
+
+    outlives = True
 
     def __init__(self, settings: ServeConfig) -> None:
         self.settings = settings

@@ -54,6 +54,8 @@ FLAGS: dict[str, Flag] = {
     "--enable-auto-tune": _switch("auto_tune.enabled=true"),
     "--redis-url": _value("redis.url", "redis.enabled=true"),
     "--enable-webhook": _switch("webhook.enabled=true"),
+    "--executor": _value("queue.executor"),
+    "--queue": _value("queue.address"),
     "--workers": _value("queue.workers"),
     "--database": _value("queue.database"),
     "--lease-s": _value("queue.lease_s"),
