@@ -1,7 +1,8 @@
 """The pictures of a study's page, as SVG that needs no script: hovering shows a mark's own words.
 
 Colours come from the page's style sheet by class (`good`, `best`, `pruned`, `failed`), so that they
-follow a light or a dark screen. A value's rank is a colour on the scale from `cold` to `warm`.
+follow a light or a dark screen. A value's rank is a colour on a ramp from blue to orange. What
+shows a trial carries its number as `data-t`, so that a page's script finds it in all pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any
 
 WIDTH = 640
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 34
-COLD, WARM = (61, 90, 148), (240, 150, 40)
+RAMP = ((62, 72, 158), (138, 66, 158), (206, 84, 118), (244, 148, 62))
+"""The colours of ranks, from the worst to the best: they differ in lightness too."""
+
+
+UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Mark:
     """The class of the style sheet: `good`, `best`, `pruned`, `failed`, `base`."""
     words: str
     color: str = ""
+    trial: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,10 @@ class Scale:
 
 def color(part: float) -> str:
     """The colour of a rank: 0 is worst, 1 is best."""
-    part = min(1.0, max(0.0, part))
-    mixed = [round(a + (b - a) * part) for a, b in zip(COLD, WARM, strict=True)]
+    at = min(1.0, max(0.0, part)) * (len(RAMP) - 1)
+    left = min(int(at), len(RAMP) - 2)
+    ends = zip(RAMP[left], RAMP[left + 1], strict=True)
+    mixed = [round(a + (b - a) * (at - left)) for a, b in ends]
     return f"rgb({mixed[0]},{mixed[1]},{mixed[2]})"
 
 
@@ -98,8 +106,9 @@ def scatter(
     labels_x: Sequence[str] = (),
     height: int = 280,
     width: int = WIDTH,
+    path: Sequence[tuple[float, float]] = (),
 ) -> str:
-    """Trials as marks; `steps` are the corners of a line such as the best so far."""
+    """Trials as marks; `steps` are the corners of a line such as the best so far, `path` a line."""
     finite = [mark for mark in marks if math.isfinite(mark.y)]
     if not finite:
         return nothing("no value to show yet")
@@ -112,6 +121,8 @@ def scatter(
             corners += [(x(at), corners[-1][1]), (x(at), y(value))]
         corners.append((width - RIGHT, corners[-1][1]))
         parts.append(_line(corners, "steps", ""))
+    if path:
+        parts.append(_line([(x(a), y(b)) for a, b in path], "steps", ""))
     parts += [_mark(mark, x(mark.x), y(mark.y)) for mark in finite]
     return _svg(parts, height, f"{y_name} over {x_name}", width)
 
@@ -122,41 +133,50 @@ def curves(
     x_name: str,
     y_name: str,
     height: int = 280,
+    trials: Sequence[int] = (),
 ) -> str:
-    """A line a trial: its class, its words, and its points."""
+    """A line a trial: its class, its words, and its points; `trials` are their numbers."""
     lines = [
         (kind, words, [point for point in points if math.isfinite(point[1])])
         for kind, words, points in lines
     ]
+    numbers = trials or [None] * len(lines)
     points = [point for _, _, line in lines for point in line]
     if not points:
         return nothing("no trial reported a value while it ran")
     x = Scale.over([point[0] for point in points], LEFT, WIDTH - RIGHT)
     y = Scale.over([point[1] for point in points], height - BOTTOM, TOP)
     parts = _axes(x, y, x_name, y_name, ())
-    for kind, words, line in lines:
+    for (kind, words, line), trial in zip(lines, numbers, strict=True):
         pixels = [(x(a), y(b)) for a, b in line]
         if len(pixels) == 1:
-            parts.append(_mark(Mark(0, 0, kind, words), *pixels[0]))
+            parts.append(_mark(Mark(0, 0, kind, words, trial=trial), *pixels[0]))
         elif pixels:
-            parts.append(_line(pixels, f"curve {kind}", words))
+            parts.append(_line(pixels, f"curve {kind}", words, trial=trial))
     return _svg(parts, height, f"{y_name} over {x_name}")
 
 
-def bars(shares: Mapping[str, float]) -> str:
-    """Names with bars from 0 to 1."""
+def bars(shares: Mapping[str, float], second: Mapping[str, float] | None = None) -> str:
+    """Names with bars from 0 to 1; `second` is another reading of the same, as thinner bars."""
     if not shares:
         return nothing("at least four complete trials with different values are needed")
     parts: list[str] = []
-    room = WIDTH - 250
+    room, step = WIDTH - 250, 32 if second else 26
     for row, (name, share) in enumerate(shares.items()):
-        top = 6 + row * 26
+        top = 6 + row * step
+        width = max(1, share * room)
         parts += [
             _text(190, top + 14, name, "end"),
-            f'<rect class="bar" x="200" y="{top}" width="{max(1, share * room):.1f}" height="18"/>',
+            f'<rect class="bar" x="200" y="{top}" width="{width:.1f}" height="18" rx="3"/>',
             _text(206 + share * room, top + 14, f"{share:.0%}", "start", "dim"),
         ]
-    return _svg(parts, 12 + 26 * len(shares), "importance of the parameters")
+        if second:
+            thin = max(1, second.get(name, 0.0) * room)
+            parts.append(
+                f'<rect class="bar thin" x="200" y="{top + 20}" width="{thin:.1f}" height="5" '
+                f'rx="2"/>'
+            )
+    return _svg(parts, 12 + step * len(shares), "importance of the parameters")
 
 
 @dataclass(frozen=True)
@@ -170,10 +190,15 @@ class Column:
 
 
 def parallel(
-    columns: Sequence[Column], rows: Sequence[tuple[Sequence[float | None], float, str]]
+    columns: Sequence[Column],
+    rows: Sequence[tuple[Sequence[float | None], float, str]],
+    *,
+    trials: Sequence[int] = (),
+    width: int = WIDTH,
 ) -> str:
     """A line a trial through all its parameters: values, rank from 0 to 1, words."""
-    height, top, bottom = 300, 34, 270
+    height, top, bottom = 310, 46, 282
+    numbers = trials or [None] * len(rows)
     if len(columns) < 2 or not rows:
         return nothing("no complete trial yet")
     scales: list[Scale | None] = []
@@ -181,7 +206,7 @@ def parallel(
         values = [v for row, _, _ in rows if (v := row[at]) is not None]
         values = list(range(len(column.choices))) if column.choices else values
         scales.append(Scale.over(values, bottom, top, log=column.log) if values else None)
-    gap = (WIDTH - 2 * 60) / (len(columns) - 1)
+    gap = (width - 2 * 60) / (len(columns) - 1)
     parts = [
         _line(
             [
@@ -192,8 +217,11 @@ def parallel(
             "thread",
             words,
             color(rank),
+            trial,
         )
-        for row, rank, words in sorted(rows, key=lambda row: row[1])
+        for (row, rank, words), trial in sorted(
+            zip(rows, numbers, strict=True), key=lambda pair: pair[0][1]
+        )
     ]
     for at, (column, scale) in enumerate(zip(columns, scales, strict=True)):
         x = 60 + gap * at
@@ -202,37 +230,53 @@ def parallel(
         ticks = list(enumerate(column.choices)) if column.choices else []
         ticks = ticks or [(t, f"{t:.3g}") for t in (scale.ticks(4) if scale else [])]
         parts += [_text(x + 5, scale(v) + 4, w, "start", "dim") for v, w in ticks if scale]
-    return _svg(parts, height, "each line a trial, bright lines the best ones")
+    return _svg(parts, height, "parallel coordinates: each line a trial, bright ones best", width)
 
 
-def timeline(spans: Sequence[tuple[float, float, str, str]]) -> str:
-    """When trials worked: begin, end, class, words."""
+@dataclass(frozen=True)
+class Span:
+    """One trial at work."""
+
+    begin: float
+    end: float
+    kind: str
+    words: str
+    lane: str = ""
+    """Who worked on it."""
+    trial: int | None = None
+
+
+def timeline(spans: Sequence[Span], *, width: int = WIDTH) -> str:
+    """When trials worked, a lane a worker."""
     if not spans:
         return nothing("no trial has worked yet")
-    begin = min(span[0] for span in spans)
-    lengths = [end - begin for _, end, _, _ in spans]
-    x = Scale(0, max(*lengths, 1e-3), LEFT, WIDTH - RIGHT)
-    height = 60
-    parts = [
-        f'<rect class="span {kind}" x="{x(a - begin)}" y="8" '
-        f'width="{max(1.5, x(b - begin) - x(a - begin) - 0.8):.2f}" height="20">'
-        f"<title>{escape(words)}</title></rect>"
-        for a, b, kind, words in spans
-    ]
-    for tick in x.ticks(6):
-        parts.append(_text(x(tick), 44, _duration(tick), "middle", "dim"))
-    return _svg(parts, height, "when trials worked")
+    begin = min(span.begin for span in spans)
+    lengths = [span.end - begin for span in spans]
+    x = Scale(0, max(*lengths, 1e-3), LEFT, width - RIGHT)
+    lanes = list(dict.fromkeys(span.lane for span in sorted(spans, key=lambda s: s.begin)))
+    parts: list[str] = []
+    for span in spans:
+        top = 8 + 26 * lanes.index(span.lane)
+        left, right = x(span.begin - begin), x(span.end - begin)
+        parts.append(
+            f'<rect class="span {span.kind}"{_number(span.trial)} x="{left}" y="{top}" rx="2" '
+            f'width="{max(1.5, right - left - 0.8):.2f}" height="20">'
+            f"<title>{escape(span.words)}</title></rect>"
+        )
+    bottom = 8 + 26 * len(lanes)
+    if len(lanes) > 1:
+        parts += [
+            _text(LEFT - 6, 22 + 26 * row, lane, "end", "dim") for row, lane in enumerate(lanes)
+        ]
+    unit, word = next((u, w) for u, w in UNITS if x.high >= 2 * u or u == 1)
+    ticks = Scale(0, x.high / unit, 0, 1).ticks(6)
+    parts += [_text(x(t * unit), bottom + 12, f"{t:g} {word}", "middle", "dim") for t in ticks]
+    return _svg(parts, bottom + 24, "when trials worked", width)
 
 
 def nothing(why: str) -> str:
     """What stands where a picture cannot be drawn."""
     return f'<p class="nothing">{escape(why)}</p>'
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:g} s"
-    return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
 def _axes(x: Scale, y: Scale, x_name: str, y_name: str, labels_x: Sequence[str]) -> list[str]:
@@ -252,18 +296,32 @@ def _axes(x: Scale, y: Scale, x_name: str, y_name: str, labels_x: Sequence[str])
 def _mark(mark: Mark, x: float, y: float) -> str:
     title = f"<title>{escape(mark.words)}</title>"
     fill = f' style="fill:{mark.color}"' if mark.color else ""
+    number = _number(mark.trial)
     if mark.kind == "failed":
         cross = f"M{x - 4} {y - 4}l8 8m0 -8l-8 8"
-        return f'<path class="mark failed" d="{cross}">{title}</path>'
+        return f'<path class="mark failed"{number} d="{cross}">{title}</path>'
     radius = 6 if mark.kind in ("best", "base") else 4
-    return f'<circle class="mark {mark.kind}" cx="{x}" cy="{y}" r="{radius}"{fill}>{title}</circle>'
+    return (
+        f'<circle class="mark {mark.kind}"{number} cx="{x}" cy="{y}" r="{radius}"{fill}>'
+        f"{title}</circle>"
+    )
 
 
-def _line(points: Sequence[tuple[float, float]], kind: str, words: str, stroke: str = "") -> str:
+def _number(trial: int | None) -> str:
+    return "" if trial is None else f' data-t="{trial}"'
+
+
+def _line(
+    points: Sequence[tuple[float, float]],
+    kind: str,
+    words: str,
+    stroke: str = "",
+    trial: int | None = None,
+) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     style = f' style="stroke:{stroke}"' if stroke else ""
     title = f"<title>{escape(words)}</title>" if words else ""
-    return f'<polyline class="{kind}" points="{path}"{style}>{title}</polyline>'
+    return f'<polyline class="{kind}"{_number(trial)} points="{path}"{style}>{title}</polyline>'
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str = "") -> str:

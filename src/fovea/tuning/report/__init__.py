@@ -1,7 +1,7 @@
 """What came of a study: a page that works from a disk, and the same as data.
 
-`facts.py` is what is known, `page.py` the page, whose pictures are made in `pictures.py` of the
-charts of `fovea.tuning.charts`.
+`view.py` is the study as it is shown, `facts.py` what is known as data, `pictures.py` the pictures
+(of `fovea.tuning.charts` and `panels.py`), `parts.py` words and tables, `page.py` the page.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ def write_report(
     """
     from fovea.runs.durable import write_text
     from fovea.tuning.report.page import page
+    from fovea.tuning.report.view import View
 
     path = path or study.folder / "report.html"
-    write_text(path, page(study))
+    write_text(path, page(View.of(study, with_fanova=with_fanova), is_light=is_light))
     return path
 
 
-def write_data(study: Study) -> list[Path]:
+def write_data(study: Study, *, with_fanova: bool = False) -> list[Path]:
     """Write `trials.csv` and `report.json` into the study's folder."""
     from fovea.runs.durable import write_text
-    from fovea.tuning.report.page import csv_text, data
+    from fovea.tuning.report.facts import csv_text, data
+    from fovea.tuning.report.view import View
 
+    view = View.of(study, with_fanova=with_fanova)
     paths = [study.folder / "trials.csv", study.folder / "report.json"]
-    write_text(paths[0], csv_text(study))
-    write_text(paths[1], json.dumps(data(study), indent=1))
+    write_text(paths[0], csv_text(view))
+    write_text(paths[1], json.dumps(data(view), indent=1))
     return paths
