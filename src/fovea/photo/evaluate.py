@@ -1,4 +1,8 @@
-"""A scene made of the left photograph of a stereo pair is held against the right one."""
+"""A scene made of one photograph is held against others.
+
+Of a stereo pair's left photograph against the right one, which stands here; of one photograph of a
+posed capture against those around it, which stands in `posed`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,18 @@ from jaxtyping import Float, UInt8
 from fovea.errors import DataError
 from fovea.metrics.image import LPIPS
 from fovea.photo.pair import StereoPair, read_pair
+from fovea.photo.posed import evaluate_posed
 from fovea.photo.settings.evaluate import EvaluateConfig
 from fovea.photo.sharp_ply import camera_at_origin, read_camera
 from fovea.photo.stereo_scores import GROUND, RAW, SCENE, WALL, Look, evaluate_stereo
 from fovea.photo.turbo import depth_colors
 from fovea.runs.durable import write_json
 from fovea.runs.stage import Context
+from fovea.scene.capture import is_capture
 from fovea.scene.files import read_gaussians
-from fovea.scene.image import write_image
+from fovea.scene.image import to_uint8, write_image
 from fovea.scene.page import figure, page, section, strip, table, tiles
+from fovea.scene.sheet import error_colors
 from fovea.training.device import torch_device
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -42,14 +49,18 @@ COLUMNS = {
     "delta_1.25": ("δ < 1.25", "{:.3f}"),
     "rmse": ("RMSE", "{:.3f}"),
 }
-WORST_ERROR = 0.25
-"""Mean absolute error of a pixel that is drawn in the brightest colour."""
 SHEET_PX = 360
 """Width of each picture of the sheet."""
 
 
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     """Score the scene, and write scores, a sheet and a page."""
+    if config.data is not None and is_capture(config.data):
+        return evaluate_posed(config, config.data, context)
+    return _evaluate_pair(config, context)
+
+
+def _evaluate_pair(config: EvaluateConfig, context: Context) -> dict[str, float]:
     pair = read_pair(config)
     gaussians = read_gaussians(config.scene).to(torch_device(context.device))
     height, width = pair.disparity.shape
@@ -118,7 +129,7 @@ def _pictures(pair: StereoPair, looks: Mapping[str, Look]) -> dict[str, Picture]
         "its depth, aligned": depth_colors(looks[SCENE].depth, farthest),
         "right photograph": pair.right,
         "right, foretold": looks[SCENE].right,
-        "error": _error_colors(looks[SCENE].right, pair.right),
+        "error": to_uint8(error_colors(looks[SCENE].right / 255, pair.right / 255)),
         "seen by both": _dimmed(pair.right, pair.seen_by_both()),
         "a wall": looks[WALL].right,
         "the ground": looks[GROUND].right,
@@ -159,12 +170,6 @@ def _page(
         section("Settings", table(settings, {"value": ("", "{}")}, corner="setting")),
         lead="A scene made of the left photograph, seen from where the right one was taken.",
     )
-
-
-def _error_colors(picture: Picture, truth: Picture) -> Picture:
-    error = np.abs(picture.astype(np.float32) - truth).mean(axis=-1) / 255 / WORST_ERROR
-    steps = (error.clip(0, 1) * 255).astype(np.uint8)
-    return np.ascontiguousarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO)[..., ::-1])
 
 
 def _dimmed(picture: Picture, kept: np.ndarray) -> Picture:

@@ -57,12 +57,12 @@ FILM = Stage(
 
 EVALUATE = Stage(
     name="photo.evaluate",
-    summary="a scene is held against the other eye's photograph and true depth: scores, a page",
+    summary="a scene is held against other photographs of the place, and true depth: a page",
     config=EvaluateConfig,
     implementation="fovea.photo.evaluate:evaluate",
     outputs={
         "scores": Output("scores", "scores.json", "every score, beside a wall's and the ground's"),
-        "sheet": Output("file", "sheet.png", "photograph, depth, other eye, prediction, error"),
+        "sheet": Output("file", "sheet.png", "photographs, predictions, errors, and depth"),
         "page": Output("page", "report.html", "tables of all scores, and the pictures"),
     },
     metrics={
@@ -72,11 +72,15 @@ EVALUATE = Stage(
         "test/ssim_seen": "max",
         "test/abs_rel": "min",
         "test/delta_1.25": "max",
+        "wall/psnr": "min",
         "raw/psnr": "max",
         "raw/abs_rel": "min",
         "raw/delta_1.25": "max",
     },
-    occasional=("raw/psnr", "raw/abs_rel", "raw/delta_1.25"),
+    occasional=(
+        *("wall/psnr", "raw/psnr", "raw/abs_rel", "raw/delta_1.25"),
+        *("test/psnr_seen", "test/ssim_seen", "test/abs_rel", "test/delta_1.25"),
+    ),
     positional=("scene", "data"),
     requires=("photo",),
 )

@@ -22,6 +22,7 @@ from fovea.errors import DataError
 from fovea.metrics.albedo import CONVENTIONS, AlbedoConvention, AlbedoPairs, Scaling
 from fovea.metrics.metric import MeanMetric
 from fovea.metrics.normals import BACKGROUND, decode_normals, normal_error_deg
+from fovea.metrics.scores import image_metrics, image_scores, mean_of
 from fovea.relight.capture.gsir import read_scene
 from fovea.relight.findings import Findings
 from fovea.relight.relighting import (
@@ -34,9 +35,8 @@ from fovea.relight.relighting import (
     require_seen,
 )
 from fovea.relight.report import Evaluation, write_report, write_scores
-from fovea.relight.scores import backdrop, image_metrics, image_scores, mean_of
+from fovea.relight.scores import backdrop
 from fovea.relight.settings.evaluate import EvaluateConfig
-from fovea.relight.sheet import Row, draw_sheet, error_colors
 from fovea.relight.truth import Truth, read_truth, relit_lights, relit_photograph
 from fovea.runs.stage import Context
 from fovea.scene.camera import Camera
@@ -45,6 +45,7 @@ from fovea.scene.color import linear_to_srgb
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.image import to_uint8, write_image
 from fovea.scene.rasterize import rasterize
+from fovea.scene.sheet import Row, draw_sheet, error_colors
 from fovea.training.device import torch_device
 
 if TYPE_CHECKING:

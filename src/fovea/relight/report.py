@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from fovea.metrics.albedo import AlbedoConvention
-from fovea.relight.scores import mean_of
+from fovea.metrics.scores import mean_of
 from fovea.relight.settings.evaluate import EvaluateConfig
-from fovea.relight.sheet import Row
 from fovea.scene import page
+from fovea.scene.sheet import Row
 
 PUBLISHED = AlbedoConvention().key
 """The convention of base colours that the summary shows."""

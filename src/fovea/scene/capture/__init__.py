@@ -23,8 +23,8 @@ from fovea.scene.capture.truth import environments_of
 from fovea.scene.capture.views import Capture, View
 
 __all__ = [
-    "Capture", "Photograph", "View", "load", "load_all", "read_capture", "refuse_another_capture",
-    "refuse_if_too_large", "require_masks", "scaled_size",
+    "Capture", "Photograph", "View", "is_capture", "load", "load_all", "read_capture",
+    "refuse_another_capture", "refuse_if_too_large", "require_masks", "scaled_size",
 ]  # fmt: skip
 
 
@@ -44,6 +44,18 @@ def read_capture(path: Path, *, images: str = "images", hold_out: int = 8) -> Ca
     capture = _read(path, images=images, hold_out=hold_out)
     refuse_useless(capture, path)
     return replace(capture, environments=environments_of(capture.folder))
+
+
+def is_capture(path: Path) -> bool:
+    """Whether a folder, or a file, holds poses as one of the kinds that are read has them."""
+    if path.is_file():
+        return path.suffix == ".json"
+    names = ("transforms_train.json", "transforms.json")
+    return (
+        colmap.find_model(path) is not None
+        or any((path / name).is_file() for name in names)
+        or any(path.glob("*_[0-9]*/metadata.json"))
+    )
 
 
 def _read(path: Path, *, images: str, hold_out: int) -> Capture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,8 +27,8 @@ class Row:
     """One view: its pictures, by the heading of their column, and its scores."""
 
     name: str
-    pictures: dict[str, Float[np.ndarray, "h w 3"]]
-    scores: dict[str, float]
+    pictures: Mapping[str, Float[np.ndarray, "h w 3"]]
+    scores: Mapping[str, float]
 
 
 def error_colors(
@@ -71,11 +71,12 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     return sheet
 
 
-def _said(scores: dict[str, float]) -> str:
+def _said(scores: Mapping[str, float]) -> str:
     forms = {
         "psnr": "PSNR {:.2f} dB",
         "ssim": "SSIM {:.3f}",
         "normal_deg": "normals {:.1f}° off",
         "pbr_psnr": "shaded {:.2f} dB",
+        "wall_psnr": "a wall {:.2f} dB",
     }
     return "   ".join(forms[name].format(value) for name, value in scores.items() if name in forms)
