@@ -19,8 +19,8 @@ from fovea.scene.decode import BROKEN, SUFFIXES
 from fovea.service.problems import RefusedError
 from fovea.service.settings.uploads import UploadsConfig
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000")
-"""What is opened at all; Pillow knows more, some of which start programs."""
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000")
+"""What is opened at all (JPEG also as MPO); Pillow knows more, some of which start programs."""
 SEVERAL = ("MPO", "HEIF")
 """Formats in which what looks like further frames belongs to the first: depth, gain maps."""
 SUFFIX_OF = {
