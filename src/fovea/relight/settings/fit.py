@@ -132,6 +132,9 @@ class FitConfig(CaptureConfig):
     evaluate_every: int = setting(
         500, "iterations between two looks at test views; 0 never looks", ge=0, in_fingerprint=False
     )
+    seed: int = setting(
+        0, "of the first points, the order of the photographs, and random backgrounds", ge=0
+    )
     checkpoint_s: float = setting(
         60.0, "seconds between two checkpoints", gt=0, in_fingerprint=False, advanced=True
     )

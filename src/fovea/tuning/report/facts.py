@@ -12,7 +12,7 @@ from typing import Any
 
 from fovea.tuning import history
 from fovea.tuning.report.panels import hypervolumes
-from fovea.tuning.report.view import View
+from fovea.tuning.report.view import View, spread
 
 PACKAGES = ("fovea-vision", "optuna", "numpy", "torch")
 
@@ -40,6 +40,7 @@ def data(view: View) -> dict[str, Any]:
         "saved_seconds": round(history.saved_seconds(records), 3),
         "importances": view.importances,
         "fanova": view.fanova,
+        "confirmed": view.confirmed,
         "failures": failures(view),
         "versions": versions(),
         "trials": [
@@ -47,7 +48,7 @@ def data(view: View) -> dict[str, Any]:
                 "number": record.number,
                 "state": record.state,
                 "values": record.values,
-                "deviation": record.about.get("deviation"),
+                "spread": spread(record, view.goal),
                 "parameters": dict(record.parameters),
                 "points": {str(step): _finite(value) for step, value in record.points.items()},
                 "started": record.started,

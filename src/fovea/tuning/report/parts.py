@@ -12,7 +12,7 @@ from fovea.tuning.charts import number
 from fovea.tuning.history import Record
 from fovea.tuning.report.facts import failures as by_cause
 from fovea.tuning.report.facts import versions
-from fovea.tuning.report.view import View, duration, is_of_test
+from fovea.tuning.report.view import View, duration, is_of_test, spread
 
 MOST_PICTURE_BYTES = 1_500_000
 
@@ -36,9 +36,9 @@ def _tiles(view: View) -> list[tuple[str, str]]:
     tiles: list[tuple[str, str]] = []
     best, base = view.best, view.base
     if best and len(view.goals) == 1:
-        deviation = best.about.get("deviation")
-        spread = f" ± {number(deviation)}" if isinstance(deviation, float) else ""
-        tiles.append((f"best {view.goal.metric}", number(best.values[0]) + spread))
+        deviation = spread(best, view.goal)
+        beside = "" if deviation is None else f" ± {deviation:.2g}"
+        tiles.append((f"best {view.goal.metric}", number(best.values[0]) + beside))
         if base:
             gain = best.values[0] - base.values[0]
             tiles.append(("base settings", number(base.values[0])))
@@ -71,6 +71,11 @@ def notes(view: View) -> list[str]:
         found.append(
             "The winner was picked on the test split, so its number flatters it: judge it on data "
             "that no trial has seen."
+        )
+    for number_, one in view.confirmed.items():
+        found.append(
+            f"Confirmed: trial {number_} on {len(one['seeds'])} new seeds has {view.goal.metric} "
+            f"{one['mean']:.6g} ± {one['deviation']:.2g}; the study saw {one['was']:.6g}."
         )
     for goal in view.goals:
         if goal.reduce != "last":

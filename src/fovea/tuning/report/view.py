@@ -103,6 +103,12 @@ class View:
         last = max(1, len(ranked) - 1)
         return {record.number: at / last for at, record in enumerate(ranked)}
 
+    @property
+    def confirmed(self) -> dict[str, dict[str, Any]]:
+        """What leaders were worth on new seeds, by trial."""
+        found: dict[str, dict[str, Any]] = self.study.store.attributes.get("confirmed", {})
+        return {number: one for number, one in found.items() if not one["failure"]}
+
     def column(self, name: str) -> Column:
         """A parameter as an axis."""
         values = [record.parameters[name] for record in self.records if name in record.parameters]
@@ -153,13 +159,17 @@ def position(column: Column, parameters: Mapping[str, Any]) -> float | None:
     return float(column.choices.index(str(value))) if column.choices else float(value)
 
 
+def spread(record: Record, goal: Goal) -> float | None:
+    """The standard deviation over its seeds, where they were several."""
+    found = record.about.get("spread", {}).get(goal.metric)
+    return None if found is None or len(record.about.get("seeds", ())) < 2 else float(found)
+
+
 def words(record: Record) -> str:
     """What a mark says when it is pointed at."""
     values = ", ".join(number(value) for value in record.values) or record.failure
-    deviation = record.about.get("deviation")
-    spread = f" ± {number(deviation)}" if isinstance(deviation, float) else ""
     parameters = "\n".join(f"{name} = {number(v)}" for name, v in record.parameters.items())
-    return f"trial {record.number} ({record.state}): {values}{spread}\n{parameters}"
+    return f"trial {record.number} ({record.state}): {values}\n{parameters}"
 
 
 def duration(seconds: float) -> str:

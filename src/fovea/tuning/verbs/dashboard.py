@@ -24,7 +24,13 @@ def main(arguments: list[str]) -> int:
             "Run: pip install optuna-dashboard; 'fovea tune report' works without."
         )
     with words.open_study(options) as study:
-        storage = study.store.url
+        address = study.store.address
+    if address.kind in ("journal", "grpc"):
+        raise BackendError(
+            f"the dashboard reads databases, and this study's storage is {address.text}. "
+            "'fovea tune report' works without it."
+        )
+    storage = address.url.render_as_string(hide_password=False)
     console.say(f"http://127.0.0.1:{options.port}/ until Ctrl-C")
     # Its address may hold a password, hence goes by the environment and not by the command's words.
     start = (

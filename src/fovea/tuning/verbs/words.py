@@ -30,7 +30,9 @@ def parser(verb: str, text: str) -> argparse.ArgumentParser:
 
 def add_study(to: argparse.ArgumentParser, *, changes: bool = True) -> None:
     """Which study is meant, and what is said over its file."""
-    to.add_argument("study", help="a study file, a study's folder, or the name of a study")
+    to.add_argument(
+        "study", help="a study file, a study's folder, the name of a study, or NAME@STORAGE"
+    )
     if changes:
         to.add_argument(
             "changes", nargs="*", metavar="key=value", help="over the study file, search.seed=3"
@@ -77,6 +79,9 @@ def open_study(options: argparse.Namespace) -> Study:
     from fovea.tuning.study import ROOT, Study
 
     given = Path(options.study)
+    name, _, storage = options.study.partition("@")
+    if storage and not given.exists():
+        return Study.join(name, storage, options.folder)
     if options.folder or given.is_dir():
         return Study.open(options.folder or given)
     if (ROOT / given / "study.yaml").is_file():
