@@ -94,6 +94,12 @@ class Service:
         raise AssertionError(f"job {id} does not come so far: {job}")
 
 
+@pytest.fixture(scope="session")
+def service_type() -> type[Service]:
+    """For fixtures that start a service with settings of their own."""
+    return Service
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that the tests of a module share."""

@@ -6,6 +6,8 @@ A prediction at `/api/predict` has a relative address in its answer, and a probl
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,13 +34,13 @@ class Aliases:
         rest = path.removeprefix(OLD)
         # `/api/v1/...` is what some manuals say; it means the same.
         now = NEW + rest.removeprefix("v1/")
-        successor = {**scope, "path": now, "raw_path": now.encode(), OLD_STYLE: True}
+        successor = {**scope, "path": now, "raw_path": quote(now).encode(), OLD_STYLE: True}
 
         async def with_warning(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Deprecation"] = SINCE
-                headers["Link"] = f'<{now}>; rel="successor-version"'
+                headers["Link"] = f'<{quote(now)}>; rel="successor-version"'
             await send(message)
 
         await self.app(successor, receive, with_warning)
