@@ -82,14 +82,14 @@ def _keeping(here: Service, owner: str, sent: UploadFile) -> Callable[[], Photo]
 def _archive(here: Service, owner: str, sent: UploadFile) -> list[tuple[str, Callable[[], Photo]]]:
     from fovea.photo.batch import photographs_in
 
-    upload = here.uploads.keep([(sent.filename or "batch.zip", sent.file)])
+    upload = here.uploads.keep([(sent.filename or "batch.zip", sent.file)], look=False)
     folder = here.find(f"uploads/{upload.id}", owner)
     if folder is None:
         raise RefusedError(422, "no_file", "the archive could not be unpacked. Send it again.")
 
     def taking(path: Path, inside: str) -> Callable[[], Photo]:
         def take() -> Photo:
-            require_picture(path)
+            require_picture(here, path)
             return Photo(f"uploads/{upload.id}/{inside}", inside, path)
 
         return take

@@ -13,7 +13,8 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from fovea.errors import ArtifactError, DataError, Problem
+from fovea.errors import Problem
+from fovea.service import pictures
 from fovea.service.photo.options import PredictOptions
 from fovea.service.problems import RefusedError
 from fovea.service.state import Service
@@ -120,30 +121,21 @@ def _checked(here: Service, owner: str, name: str, file: str) -> Photo:
     path = here.find(name, owner)
     if path is None:
         raise RefusedError(422, "unknown_file", f"there is no {name}. Send it first.")
-    require_picture(path)
+    require_picture(here, path)
     return Photo(name, file, path)
 
 
-def require_picture(path: Path) -> None:
-    """Look into the head of a file whether it is a picture.
+def require_picture(here: Service, path: Path) -> None:
+    """Look into the head of a file whether it is a picture, and not too large.
 
     Raises:
-        RefusedError: it is none.
+        RefusedError: it is none, or it is.
     """
-    from fovea.scene.decode import open_picture
-
     if path.is_dir():
         raise RefusedError(
             415, "not_a_picture", "this is an archive. Send several photographs to a batch."
         )
-    try:
-        open_picture(path).close()
-    except (DataError, ArtifactError):
-        raise RefusedError(
-            415,
-            "not_a_picture",
-            "this file is no picture that can be read. Send JPEG, PNG, WebP, TIFF or HEIC.",
-        ) from None
+    pictures.check(path, here.settings.uploads)
 
 
 def described(**parts: Any) -> dict[str, Any]:
