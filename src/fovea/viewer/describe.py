@@ -66,6 +66,11 @@ def describe(path: Path) -> Json:
     )
 
 
+def not_begun(name: str) -> Json:
+    """The same of a run that waits for its turn and has no folder yet."""
+    return _nothing(name) | {"kind": "run", "state": "pending", "live": True}
+
+
 def locate(path: Path, address: str) -> Path | None:
     """The file behind an address of the page's data, or None where there is none to be had.
 

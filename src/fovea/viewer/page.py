@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from fovea.viewer import relighting
-from fovea.viewer.describe import FORMATS, describe, locate
+from fovea.viewer.describe import FORMATS, describe, locate, not_begun
 
-__all__ = ["CONTENT_SECURITY_POLICY", "FORMATS", "assets", "describe", "export", "locate"]
+__all__ = [
+    "CONTENT_SECURITY_POLICY", "FORMATS", "assets", "describe", "export", "locate", "not_begun",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 CONTENT_SECURITY_POLICY = (

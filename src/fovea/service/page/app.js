@@ -1,6 +1,6 @@
 // The page: which view the address names, language and theme, keys, and files that are dropped anywhere.
 
-import { doorkeeper } from "./api.js";
+import { doorkeeper, ProblemError } from "./api.js";
 import { button, dialog, icon, make, tell } from "./elements.js";
 import { dropped, hasFiles } from "./files.js";
 import { openJob } from "./job.js";
@@ -11,39 +11,47 @@ import { openStart } from "./start.js";
 import { jobs } from "./store.js";
 import { openStudio, studio } from "./studio.js";
 
-/** @typedef {{close?: () => void}} View */
+/** @typedef {{element: HTMLElement, close?: () => void}} View */
 
 const { fovea } = /** @type {any} */ (window);
 const find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** @type {View} */
-let view = {};
+/** @type {View|null} */
+let view = null;
 let shown = 0;
+
+/** @param {string} name @param {string} about @param {URLSearchParams} query @returns {View|Promise<View>} */
+function open(name, about, query) {
+  if (name === "jobs") return about ? openJob(about) : openJobs();
+  if (name === "new") return openStart(about, query);
+  return openStudio(name === "scene" ? about : "");
+}
+
+/** What a view that cannot be opened says. @param {Error} error @returns {View} */
+const apology = (error) => ({
+  element: make("div", { className: "nothing" }, icon("warning"), make("p", { text: error.message }),
+    make("a", { className: "go", href: "#/", text: say("back_home") })),
+});
 
 /** Show the view that the address names. */
 async function route() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/");
   const about = rest.map(decodeURIComponent).join("/");
-  const main = find("main"), now = ++shown;
-  view.close?.();
-  view = {};
+  const now = ++shown;
+  view?.close?.();
+  view = null;
   const tab = { "": "photos", scene: "photos", jobs: "jobs", new: "new" }[name] ?? "photos";
   document.body.dataset.view = tab;
   for (const link of document.querySelectorAll("[data-tab]")) {
     if (link.getAttribute("data-tab") === tab) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  try {
-    const opened = await (name === "jobs" && about ? openJob(main, about) : name === "jobs" ? openJobs(main)
-      : name === "new" ? openStart(main, about, new URLSearchParams(query))
-        : openStudio(main, name === "scene" ? about : ""));
-    if (now === shown) view = opened;
-    else opened.close?.();
-  } catch (error) {
-    main.replaceChildren(make("div", { className: "nothing" }, icon("warning"),
-      make("p", { text: /** @type {Error} */ (error).message }), make("a", { className: "go", href: "#/", text: say("back_home") })));
-  }
+  const opened = await Promise.resolve(open(name, about, new URLSearchParams(query))).catch(apology);
+  if (now !== shown) return void opened.close?.(); // somebody has gone on meanwhile
+  view = opened;
+  find("main").replaceChildren(opened.element);
+  find("main").scrollTop = 0;
   document.title = `${say(`nav.${tab}`)} · fovea`;
   find("main").setAttribute("data-ready", path);
 }
@@ -174,6 +182,12 @@ function listen() {
   find("keys").addEventListener("click", showKeys);
   find("skip").addEventListener("click", (event) => { event.preventDefault(); find("main").focus(); });
   jobs.addEventListener("change", pulse);
+  // What a button asked for and the service refused, or did not answer.
+  addEventListener("unhandledrejection", (event) => {
+    if (!(event.reason instanceof ProblemError || event.reason instanceof TypeError)) return;
+    event.preventDefault();
+    tell(event.reason instanceof ProblemError ? event.reason.message : say("lost"), { isBad: true });
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
     if (!fovea.remembered("fovea.theme")) setTheme(event.matches ? "dark" : "light");
   });

@@ -2,7 +2,7 @@
 
 import { ask, save, start } from "./api.js";
 import { plots, score } from "./charts.js";
-import { button, icon, make, tell } from "./elements.js";
+import { button, icon, make } from "./elements.js";
 import { stateWord, worked } from "./joblist.js";
 import { ago, duration, number, say, size } from "./languages.js";
 import { sceneOf, shelf } from "./shelf.js";
@@ -78,8 +78,8 @@ function settings(config, path = "") {
 }
 
 class JobPage {
-  /** @param {HTMLElement} main @param {Job} job */
-  constructor(main, job) {
+  /** @param {Job} job */
+  constructor(job) {
     this.id = job.id;
     this.base = `/jobs/${job.id}/`;
     this.head = make("header", { className: "jobhead" });
@@ -87,8 +87,9 @@ class JobPage {
     this.view = make("div", { className: "view-frame", hidden: true });
     this.gallery = make("div", { className: "gallery" });
     this.report = make("aside", { className: "report", "aria-label": say("job.report") });
-    main.replaceChildren(make("div", { className: "jobpage" }, this.head, this.trouble, make("div", { className: "columns" },
-      make("div", { className: "sights" }, this.view, this.gallery), this.report)));
+    this.sights = make("div", { className: "sights" }, this.view, this.gallery);
+    this.columns = make("div", { className: "columns" }, this.sights, this.report);
+    this.element = make("div", { className: "jobpage" }, this.head, this.trouble, this.columns);
     this.timer = 0;
     this.look = () => this.refresh();
     jobs.addEventListener("change", this.look);
@@ -139,17 +140,12 @@ class JobPage {
   }
 
   async again() {
-    try {
-      const { job } = this;
-      const isLost = job.state === "failed" || job.state === "cancelled";
-      const next = isLost && job.links.retry ? await ask(job.links.retry, { method: "POST" }) : await start(job.kind, job.config);
-      jobs.note(next);
-      jobs.refresh();
-      if (next.id === job.id) this.read();
-      else location.hash = `#/jobs/${next.id}`;
-    } catch (error) {
-      tell(/** @type {Error} */ (error).message, { isBad: true });
-    }
+    const { job } = this;
+    const isLost = job.state === "failed" || job.state === "cancelled";
+    const next = jobs.note(isLost && job.links.retry ? await ask(job.links.retry, { method: "POST" }) : await start(job.kind, job.config));
+    jobs.refresh();
+    if (next.id !== job.id) location.hash = `#/jobs/${next.id}`;
+    else this.read();
   }
 
   /** Read the run, and again while it goes. */
@@ -159,11 +155,10 @@ class JobPage {
     try {
       this.show(await ask(`${this.base}page.json`));
       this.isRead = isOver;
-    } catch { /* a run has a folder only once it has begun */
-      this.report.replaceChildren(card("job.settings", this.settings()));
-      this.isRead = isOver;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // no answer came, which the bar says; it is asked again
     }
-    if (!isOver && this.timer !== -1) this.timer = window.setTimeout(() => this.read(), AGAIN_MS);
+    if (!this.isRead && this.timer !== -1) this.timer = window.setTimeout(() => this.read(), AGAIN_MS);
   }
 
   settings() {
@@ -179,7 +174,7 @@ class JobPage {
       this.reported = text;
       const curves = plots(page.curves);
       this.report.replaceChildren(...[
-        card("stages", stageList(page.stages)),
+        page.stages.length && card("stages", stageList(page.stages)),
         curves.length && card("curves", make("div", { className: "plots" }, ...curves)),
         page.scores.length && card("scores", scoreTable(page.scores)),
         this.job.result?.artifacts.length && card("job.made", artifactTable(this.job)),
@@ -187,21 +182,22 @@ class JobPage {
         page.notes.length && card("notes", make("ul", { className: "notes" }, ...page.notes.map((/** @type {any} */ note) => make("li", { className: note.level, text: note.message })))),
       ].filter(Boolean));
     }
-    const sights = JSON.stringify([page.pictures, page.videos]);
-    if (sights !== this.sights) {
-      this.sights = sights; // a film that plays goes on playing
+    const shown = JSON.stringify([page.pictures, page.videos]);
+    if (shown !== this.shown) {
+      this.shown = shown; // a film that plays goes on playing
       this.gallery.replaceChildren(...page.videos.map((/** @type {any} */ one) => film(one, this.base)),
         ...page.pictures.map((/** @type {any} */ one) => picture(one, this.base)));
     }
     if (page.scenes.length && !this.view.firstChild) {
       this.view.hidden = false;
-      this.view.append(make("iframe", { src: `${this.base}?embed`, title: say("job.scene"), className: page.relight ? "tall" : "" }));
+      if (page.relight) this.columns.before(this.view); // lights and sliders need the whole width
+      this.view.classList.toggle("tall", Boolean(page.relight));
+      this.view.append(make("iframe", { src: `${this.base}?embed`, title: say("job.scene") }));
     }
   }
 }
 
-/** @param {HTMLElement} main @param {string} id */
-export async function openJob(main, id) {
-  const page = new JobPage(main, await jobs.find(id));
-  return { close: () => page.close() };
+/** The view of one job. @param {string} id */
+export async function openJob(id) {
+  return new JobPage(await jobs.find(id));
 }

@@ -13,6 +13,7 @@ import { jobs, OPEN } from "./store.js";
 
 const STATES = ["all", "queued", "running", "succeeded", "failed", "cancelled"];
 const MOST_SCORES = 3;
+const DULL = ["photographs", "films", "failed"]; // where one was asked for and none failed
 
 /** Curves that were asked for, by job; those of a finished job stay. @type {Map<string, SVGElement|null>} */
 const sparks = new Map();
@@ -53,7 +54,7 @@ export function stateWord(job) {
 
 /** @param {Record<string, number>} scores */
 function scoreWords(scores) {
-  return Object.entries(scores).filter(([, value]) => Number.isFinite(value)).slice(0, MOST_SCORES)
+  return Object.entries(scores).filter(([name, value]) => Number.isFinite(value) && !(DULL.includes(name) && value <= 1)).slice(0, MOST_SCORES)
     .map(([name, value]) => `${name.split("/").pop()?.replaceAll("_", " ")} ${number(value, { maximumSignificantDigits: 5 })}`).join(" · ");
 }
 
@@ -77,11 +78,11 @@ function row(job) {
   const isOpen = OPEN.includes(job.state);
   const name = shelf.names[job.id];
   const scores = Object.assign({}, ...(job.result?.stages ?? []).map((stage) => stage.scores));
-  const line = job.error?.message || job.message || scoreWords(scores);
+  const line = job.error?.message || job.message;
   return make("li", { className: "job", "data-state": job.state, "data-id": job.id },
     make("a", { className: "head", href: `#/jobs/${job.id}` },
       pictureOf(job),
-      make("span", { className: "words" }, make("b", { text: name ?? job.kind }), make("small", { text: [name && job.kind, ago(job.created)].filter(Boolean).join(" · ") }))),
+      make("span", { className: "words" }, make("b", { text: name ?? job.kind }), make("small", { text: [name && job.kind, ago(job.created), scoreWords(scores)].filter(Boolean).join(" · ") }))),
     job.started ? curveOf(`/jobs/${job.id}/page.json`) : make("span", { className: "curve" }),
     make("span", { className: "state" }, make("i", { className: "dot" }), make("span", { text: stateWord(job) }), make("small", { text: worked(job) })),
     make("span", { className: "acts" },
@@ -97,15 +98,14 @@ function runRow(run) {
   return make("li", { className: "job", "data-state": { done: "succeeded", pending: "queued", interrupted: "cancelled" }[run.state] ?? run.state },
     make("a", { className: "head", href: `${base}/` }, thumb(`${base}/picture`),
       make("span", { className: "words" }, make("b", { text: run.name.split("_").slice(2, -1).join("_") || run.name }),
-        make("small", { text: [run.stages.join(" → "), run.started && ago(new Date(run.started * 1000).toISOString())].filter(Boolean).join(" · ") }))),
+        make("small", { text: [run.stages.join(" → "), run.started && ago(new Date(run.started * 1000).toISOString()), scoreWords(run.scores)].filter(Boolean).join(" · ") }))),
     curveOf(`${base}/page.json`),
     make("span", { className: "state" }, make("i", { className: "dot" }), make("span", { text: say(run.state) }), make("small", { text: run.seconds ? duration(run.seconds) : "" })),
-    make("span", { className: "acts" }),
-    make("p", { className: "line", text: scoreWords(run.scores) }));
+    make("span", { className: "acts" }));
 }
 
-/** @param {HTMLElement} main */
-export function openJobs(main) {
+/** The view of all jobs. */
+export function openJobs() {
   let wanted = kept("jobs.state", "all");
   const list = make("ol", { className: "jobs" });
   const empty = make("div", { className: "nothing", hidden: true }, icon("jobs"), make("p", { text: say("jobs.none") }), make("a", { className: "go", href: "#/new", text: say("jobs.first") }));
@@ -114,7 +114,7 @@ export function openJobs(main) {
     make("input", { type: "radio", name: "state", value: state, checked: state === wanted, on: { change: () => { wanted = state; keep("jobs.state", state); refresh(); } } }),
     make("span", { text: say(`jobs.${state}`) }))));
   const others = make("section", { className: "others", hidden: true });
-  main.replaceChildren(make("div", { className: "page" }, make("header", {}, make("h1", { text: say("jobs.title") }), filters), list, empty, more, others));
+  const element = make("div", { className: "page" }, make("header", {}, make("h1", { text: say("jobs.title") }), filters), list, empty, more, others);
 
   let told = "";
   function refresh() {
@@ -136,5 +136,5 @@ export function openJobs(main) {
     others.hidden = !rest.length;
     others.append(make("h2", { text: say("jobs.runs") }), make("ol", { className: "jobs" }, ...rest.map(runRow)));
   }, () => {});
-  return { close: () => jobs.removeEventListener("change", refresh) };
+  return { element, close: () => jobs.removeEventListener("change", refresh) };
 }

@@ -1,6 +1,6 @@
 // The shelf as a list: a row for each photograph or scene, with what goes on, and what can be done with it.
 
-import { tell, button, icon, make } from "./elements.js";
+import { button, icon, make } from "./elements.js";
 import { number, say, size } from "./languages.js";
 import { shelf } from "./shelf.js";
 import { jobs } from "./store.js";
@@ -50,7 +50,7 @@ function acts(item, stage) {
   }
   if (item.state === "failed" || item.state === "cancelled") {
     return [
-      button({ drawing: "again", label: say("item.again", { name }), className: "bare", press: () => shelf.again(item).catch((error) => tell(error.message, { isBad: true })) }),
+      button({ drawing: "again", label: say("item.again", { name }), className: "bare", press: () => shelf.again(item) }),
       button({ drawing: "trash", label: say("item.remove", { name }), className: "bare", press: () => stage.remove(id) }),
     ];
   }

@@ -66,7 +66,7 @@ class Studio {
   makeHero() {
     const samples = make("div", { className: "samples" }, ...SAMPLES.map((path, index) => make("button", {
       type: "button", "aria-label": say("hero.sample", { n: index + 1 }),
-      on: { click: () => shelf.ask(`samples/${path}`, path.split("/")[0].replace("_", " "), `/page/samples/${path}`).catch(complain) },
+      on: { click: () => shelf.ask(`samples/${path}`, path.split("/")[0].replace("_", " "), `/page/samples/${path}`) },
     }, make("img", { src: `/page/samples/${path}`, alt: "", loading: "lazy" }))));
     return make("div", { className: "hero" },
       make("div", { className: "frame" }, icon("photo"),
@@ -260,18 +260,14 @@ class Studio {
   }
 }
 
-/** @param {Error} error */
-const complain = (error) => tell(error.message, { isBad: true });
-
 /** @type {Studio|undefined} */
 let made;
 export const studio = () => (made ??= new Studio());
 
-/** Show the studio, and a scene in it where the address names one. @param {HTMLElement} main @param {string} [id] */
-export function openStudio(main, id) {
+/** Show the studio, and a scene in it where the address names one. @param {string} [id] */
+export function openStudio(id) {
   const here = studio();
-  main.replaceChildren(here.element);
-  if (id && id !== here.current) jobs.find(id).then(() => here.open(id), complain);
+  if (id && id !== here.current) jobs.find(id).then(() => here.open(id));
   else if (!here.current) fovea.ready = true;
   return { element: here.element };
 }

@@ -20,7 +20,7 @@ from fovea.service.access import needs, visitor
 from fovea.service.problems import not_found
 from fovea.service.state import Here, TheJob
 from fovea.service.submission import below
-from fovea.viewer.page import assets, describe, locate
+from fovea.viewer.page import assets, describe, locate, not_begun
 from fovea.viewer.thumbnail import thumbnail
 
 router = APIRouter(include_in_schema=False)
@@ -70,10 +70,13 @@ def of_job(
 ) -> Any:
     """The viewer's page of a job's run: its files, and those of the run and its photographs."""
     folder = here.run_folder(found)
-    has_begun = (folder / "run.json").is_file()
-    if not has_begun and name not in assets():
-        raise not_found("run", found.run, f"The job is {found.public_state}.")
-    return _of_run(folder, name, if_none_match)
+    if (folder / "run.json").is_file() or name in assets():
+        return _of_run(folder, name, if_none_match)
+    if name == "page.json":
+        return not_begun(found.kind)
+    if name == "picture":
+        return Response(status_code=204, headers=ASK_AGAIN)
+    raise not_found("run", found.run, f"The job is {found.public_state}.")
 
 
 @router.get("/runs", dependencies=[needs("admin")])
