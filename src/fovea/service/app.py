@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import APIRouter, Depends, FastAPI
@@ -12,7 +13,6 @@ from fastapi import APIRouter, Depends, FastAPI
 from fovea.service import problems
 from fovea.service.access import Gate, caller
 from fovea.service.aliases import Aliases
-from fovea.service.archives import Limits
 from fovea.service.cache import ResultCache
 from fovea.service.envelope import Envelope
 from fovea.service.executors import make_executor, make_workplace
@@ -62,9 +62,14 @@ OPEN_ROUTERS: tuple[APIRouter, ...] = (
 """What anybody may use, or whose routes say themselves who may."""
 
 
-def create_app(settings: ServeConfig) -> Envelope:
-    """The application with its job table open; its workers begin when it is started."""
-    here = assemble(settings)
+def create_app(settings: ServeConfig, file: Path | None = None) -> Envelope:
+    """The application with its job table open; its workers begin when it is started.
+
+    Args:
+        settings: of the service.
+        file: in which the settings stand, and into which found ones are written.
+    """
+    here = assemble(settings, file)
     app = FastAPI(
         title="fovea",
         summary="Every stage behind an address.",
@@ -89,20 +94,18 @@ def create_app(settings: ServeConfig) -> Envelope:
     return Envelope(app, settings)
 
 
-def assemble(settings: ServeConfig) -> Service:
+def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
     """The parts of the service, put together and not yet at work."""
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     store = JobStore(settings.database_url)
-    taken = settings.uploads
-    limits = Limits(taken.archive_entries, taken.unpacked_mb * MEGABYTE, taken.archive_ratio)
     metrics = Metrics(settings) if settings.monitoring.enabled else None
-    photo = PhotoDesk(settings, metrics)
+    photo = PhotoDesk(settings, metrics, file)
     cache = ResultCache(settings, store.engine)
     gate = Gate(settings, store.engine)
     outbox = Outbox(store.engine, settings.webhook, gate.secrets)
     workplace = make_workplace(on_device(settings, photo.chosen.device), store, cache, outbox)
     supervisor = make_executor(workplace)
-    sent = Uploads(settings.model.temp_dir or settings.state_folder / "uploads", limits)
+    sent = Uploads(settings.model.temp_dir or settings.state_folder / "uploads", settings.uploads)
     retention = Retention(settings, store, cache, sent.folder)
     postman = Postman(outbox, metrics.delivered) if metrics else Postman(outbox)
     pulse = Pulse(settings, store, metrics)
