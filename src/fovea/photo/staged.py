@@ -74,6 +74,13 @@ class Staged:
         delta = self._delta(maps, base.features, count)
         return compose(base, delta, disparity=disparity, depth_m=depth_m)
 
+    @torch.inference_mode()
+    def one_group(self, image: Float[Tensor, "1 3 S S"]) -> None:
+        """Put one group of crops through the transformer, so that its time can be taken."""
+        encoder = self.network.encoder
+        crops = encoder.crops(2 * image - 1)[: self.crops]
+        self._tokens(encoder.patch_encoder, crops, lambda done, total: None)
+
     def _encode(self, image: Tensor, count: _Counted) -> list[Tensor]:
         encoder = self.network.encoder
         crops = encoder.crops(2 * image - 1)

@@ -15,7 +15,7 @@ from fovea import console
 from fovea.config import Resolved, resolve
 from fovea.errors import BusyError, ConfigError
 from fovea.service.settings import ServeConfig
-from fovea.service.settings.files import configuration
+from fovea.service.settings.files import NAME, configuration
 from fovea.service.settings.flags import environment, spoken
 from fovea.service.settings.help import help_text
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     problem = resolved.config.refuse_open_address()
     if problem:
         raise ConfigError(f"{problem.message}.", (problem,))
-    return serve(resolved.config)
+    return serve(resolved.config, file=Path(spoken(arguments).config or NAME).absolute())
 
 
 def settings_of(
@@ -53,7 +53,8 @@ def settings_of(
         ConfigError: settings are not valid, or the file that was named cannot be had.
     """
     words = spoken(arguments)
-    file = configuration(words.config, folder or Path.cwd())
+    makes_one = "auto_tune.enabled=true" in words.words
+    file = configuration(words.config, folder or Path.cwd(), may_miss=makes_one)
     found = resolve(
         ServeConfig,
         name="serve",
@@ -64,8 +65,12 @@ def settings_of(
     return Resolved(found.config, found.sources, (*file.notes, *found.notes))
 
 
-def serve(settings: ServeConfig) -> int:
+def serve(settings: ServeConfig, *, file: Path | None = None) -> int:
     """Serve until somebody asks for the end; jobs at work are saved and go on at the next start.
+
+    Args:
+        settings: of the service.
+        file: of the settings; what auto-tune finds is written into it.
 
     Raises:
         BusyError: somebody else listens on that port.
@@ -76,7 +81,7 @@ def serve(settings: ServeConfig) -> int:
     from fovea.service.app import create_app
 
     logs.begin(settings.logging)
-    served = create_app(settings)
+    served = create_app(settings, file)
     here = served.app.state.service
     here.gate.refuse_without_keys(settings.runs)
 

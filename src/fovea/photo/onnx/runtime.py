@@ -32,6 +32,7 @@ from fovea.photo.arrays import (
 
 Array = np.ndarray
 FORMAT = 1
+TENSORRT = "TensorrtExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,24 @@ class OnnxNetwork:
         options.intra_op_num_threads = self._threads
         # What is freed is given back at once, and nothing is kept for a next run that never comes.
         options.enable_cpu_mem_arena = False
-        return onnxruntime.InferenceSession(
-            self.folder / f"{part}.onnx", options, providers=["CPUExecutionProvider"]
-        )
+        path = self.folder / f"{part}.onnx"
+        return onnxruntime.InferenceSession(path, options, providers=providers(self.folder))
+
+
+def providers(folder: Path) -> list[Any]:
+    """What computes: the processor, or TensorRT where `FOVEA_TENSORRT` is fp16 or fp32.
+
+    The engines that TensorRT builds are kept beside the network.
+    """
+    wanted, processor = os.environ.get("FOVEA_TENSORRT", ""), "CPUExecutionProvider"
+    if not wanted or TENSORRT not in onnxruntime.get_available_providers():
+        return [processor]
+    engines = {
+        "trt_fp16_enable": wanted == "fp16",
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(folder / "tensorrt"),
+    }
+    return [(TENSORRT, engines), "CUDAExecutionProvider", processor]
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fovea.service.photo import tuning
 from fovea.service.photo.devices import Allowed, Chosen, choose
 from fovea.service.photo.model import Loaded, load_once
 from fovea.service.photo.recipe import engine
 from fovea.service.problems import RefusedError
 from fovea.service.settings import ServeConfig
+from fovea.service.settings.section import write_section
 
 if TYPE_CHECKING:
     from fovea.service.metrics import Metrics
@@ -27,9 +30,13 @@ RETRY_AFTER_S = 10
 class PhotoDesk:
     """One for a service; a part of it that is started and stopped with it."""
 
-    def __init__(self, settings: ServeConfig, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, settings: ServeConfig, metrics: Metrics | None = None, file: Path | None = None
+    ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.file = file
+        """Of the settings; what the search for the fastest way finds is kept in it."""
         self.began = time.monotonic()
         self.chosen = chosen_device(settings)
         self.loaded: Loaded | None = None
@@ -40,11 +47,11 @@ class PhotoDesk:
     def start(self) -> None:
         """Say what is computed on, and see in the background whether the network can be loaded."""
         asked = self.settings.mode != "auto"
-        for note in self.chosen.notes:
+        for note in (*self.chosen.notes, *without_tensorrt(self.settings)):
             log.log(logging.WARNING if asked or self.chosen.is_gpu else logging.INFO, note)
         log.info("computes on %s (%s)", self.chosen.name, self.chosen.device)
-        os.environ.update(self.chosen.environment)
-        if self.settings.model.preload:
+        self._apply()
+        if self.settings.model.preload or self.settings.auto_tune.enabled:
             threading.Thread(target=self._load, name="model", daemon=True).start()
 
     def stop(self) -> None:
@@ -85,13 +92,36 @@ class PhotoDesk:
                 self._waiting -= 1
 
     def _load(self) -> None:
+        if self.settings.auto_tune.enabled:
+            self._tune()
+        if not self.settings.model.preload:
+            return
         self.loaded = load_once(engine(self.settings, self.chosen), self.chosen.device)
         if self.loaded.trouble:
             log.error("the network cannot be loaded: %s", self.loaded.trouble)
-        else:
-            if self.metrics is not None:
-                self.metrics.model_load_s.set(self.loaded.seconds)
-            log.info("%s loads in %.1f s", self.loaded.name, self.loaded.seconds)
+            return
+        if self.metrics is not None:
+            self.metrics.model_load_s.set(self.loaded.seconds)
+        log.info("%s loads in %.1f s", self.loaded.name, self.loaded.seconds)
+
+    def _tune(self) -> None:
+        """Predict in the fastest way: the one that is known, else one that is searched for now."""
+        found = tuning.known(self.settings, self.chosen)
+        if found is None:
+            found = tuning.search(self.settings, self.chosen)
+            if self.file is not None:
+                write_section(self.file, "performance_cache", found.as_data())
+        log.info("auto-tune: predicts with %s, found at %s", found.way.name, found.when)
+        self.chosen = found.applied(self.chosen)
+        self._apply()
+
+    def _apply(self) -> None:
+        """Let the jobs find what was chosen."""
+        wanted = self.settings.optimization
+        os.environ.update(self.chosen.environment)
+        os.environ.pop("FOVEA_TENSORRT", None)
+        if wanted.enable_tensorrt:
+            os.environ["FOVEA_TENSORRT"] = "fp16" if wanted.tensorrt_fp16 else "fp32"
 
 
 def chosen_device(settings: ServeConfig) -> Chosen:
@@ -99,3 +129,27 @@ def chosen_device(settings: ServeConfig) -> Chosen:
     gpu = settings.gpu
     allowed = Allowed(gpu.enable_amp, gpu.enable_cudnn_benchmark, gpu.enable_tf32)
     return choose(settings.mode, wanted=gpu.device, allowed=allowed)
+
+
+def without_tensorrt(settings: ServeConfig) -> list[str]:
+    """Why TensorRT cannot compute although it was asked to; nothing where it can."""
+    if not settings.optimization.enable_tensorrt:
+        return []
+    if not Path(settings.model.checkpoint).is_dir():
+        return [
+            "enable_tensorrt is for a folder of photo.export, and model.checkpoint is"
+            f" '{settings.model.checkpoint}'. It goes on without TensorRT."
+        ]
+    try:
+        import onnxruntime
+
+        found: list[str] = onnxruntime.get_available_providers()
+    except ModuleNotFoundError:
+        found = []
+    if "TensorrtExecutionProvider" in found:
+        return []
+    listed = ", ".join(found) or "it is not installed"
+    return [
+        f"enable_tensorrt needs an onnxruntime with TensorRT, and this one has: {listed}. It goes"
+        " on without; `pip install onnxruntime-gpu` brings it."
+    ]

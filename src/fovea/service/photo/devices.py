@@ -72,6 +72,7 @@ class Chosen:
     is_gpu: bool
     count: int = 0
     memory_mb: int = 0
+    capability: int = 0
     amp: bool = False
     cudnn_benchmark: bool = False
     tf32: bool = False
@@ -81,10 +82,10 @@ class Chosen:
     @property
     def environment(self) -> dict[str, str]:
         """Variables under which jobs find these choices."""
-        tf32 = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"} if self.tf32 else {}
-        if self.vendor == "NVIDIA" and not self.tf32:
-            tf32 = {"NVIDIA_TF32_OVERRIDE": "0"}
-        return tf32 | {"FOVEA_CUDNN_BENCHMARK": "1" if self.cudnn_benchmark else "0"}
+        if self.vendor != "NVIDIA":
+            return {}
+        switches = {"FOVEA_CUDNN_BENCHMARK": self.cudnn_benchmark, "FOVEA_TF32": self.tf32}
+        return {name: "1" if is_on else "0" for name, is_on in switches.items()}
 
 
 def vendor_of(name: str) -> str:
@@ -124,18 +125,19 @@ def choose(
     if wanted != "auto":
         mode = "cpu" if wanted == "cpu" else "gpu"
     vendor = cards[0].vendor if cards else ""
+    allowed = allowed or Allowed()
     usable = [card for card in cards if _can_use(card, torch)]
     if mode == "cpu":
-        return _processor(vendor)
+        return _processor(vendor, allowed)
     if mode in ("intel", "qualcomm"):
-        return _processor(vendor, f"mode {mode}: {_WHY[_LABELS[mode]]}")
+        return _processor(vendor, allowed, f"mode {mode}: {_WHY[_LABELS[mode]]}")
     if not usable:
         why = _WHY[vendor or _LABELS.get(mode, "")].format(torch=torch or "(not installed)")
         asked = "" if mode == "auto" else f"mode {mode}: "
-        return _processor(vendor, f"{asked}{why} It goes on with the processor.")
+        return _processor(vendor, allowed, f"{asked}{why} It goes on with the processor.")
     kind = "mps" if usable[0].vendor == "Apple" else "cuda"
     device = wanted if wanted != "auto" else kind
-    return _gpu(usable[0], mode, device, len(usable), allowed or Allowed())
+    return _gpu(usable[0], mode, device, len(usable), allowed)
 
 
 def _gpu(card: Card, mode: Mode, device: str, count: int, allowed: Allowed) -> Chosen:
@@ -155,6 +157,7 @@ def _gpu(card: Card, mode: Mode, device: str, count: int, allowed: Allowed) -> C
         is_gpu=True,
         count=count,
         memory_mb=card.total_mb,
+        capability=can,
         amp=allowed.amp and can >= AMP_FROM,
         cudnn_benchmark=allowed.cudnn_benchmark and can >= CUDNN_FROM,
         tf32=allowed.tf32 and can >= TF32_FROM,
@@ -162,9 +165,9 @@ def _gpu(card: Card, mode: Mode, device: str, count: int, allowed: Allowed) -> C
     )
 
 
-def _processor(vendor: str, *notes: str) -> Chosen:
+def _processor(vendor: str, allowed: Allowed, *notes: str) -> Chosen:
     name = f"{platform.processor() or platform.machine()}, {machine.cores()} cores"
-    return Chosen("cpu", vendor or "Unknown", name, is_gpu=False, notes=notes)
+    return Chosen("cpu", vendor or "Unknown", name, is_gpu=False, amp=allowed.amp, notes=notes)
 
 
 @functools.cache

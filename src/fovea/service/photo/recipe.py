@@ -100,8 +100,7 @@ def precision(settings: ServeConfig, chosen: Chosen) -> str:
     if settings.optimization.enable_quantization:
         is_folder = Path(settings.model.checkpoint).is_dir()
         return "auto" if is_folder or chosen.is_gpu else "int8"
-    is_allowed = chosen.amp if chosen.is_gpu else settings.gpu.enable_amp
-    return "auto" if is_allowed else "float32"
+    return "auto" if chosen.amp else "float32"
 
 
 def scene_name(options: PredictOptions) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from fovea.config import Config, setting
 from fovea.errors import Problem
 from fovea.service.settings.access import AccessConfig, is_loopback
@@ -61,6 +63,18 @@ class ServeConfig(Config):
     uploads: UploadsConfig = setting(UploadsConfig(), "how much is taken in")
     retention: RetentionConfig = setting(RetentionConfig(), "how long things are kept")
     plugins: dict[str, dict[str, Any]] = setting({}, "settings of plugins by their names")
+
+    @model_validator(mode="after")
+    def _static_needs_a_folder(self) -> ServeConfig:
+        wanted, given = self.optimization, self.model.checkpoint
+        is_static = wanted.enable_quantization and wanted.quantization_mode == "static"
+        if is_static and not Path(given).is_dir():
+            raise ValueError(
+                f"quantization_mode static wants model.checkpoint to be a folder, and it is"
+                f" '{given}'. Make one: `fovea photo.export CHECKPOINT precision=int8`, or take"
+                " quantization_mode dynamic"
+            )
+        return self
 
     @property
     def state_folder(self) -> Path:

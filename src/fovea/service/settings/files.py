@@ -23,10 +23,15 @@ class Configuration:
     notes: tuple[str, ...] = ()
 
 
-def configuration(named: str | None, folder: Path) -> Configuration:
+def configuration(named: str | None, folder: Path, *, may_miss: bool = False) -> Configuration:
     """Read the file that was named, else `config.yaml` of the folder where there is one.
 
     A file that cannot be read as YAML or JSON is not used, and a note says so.
+
+    Args:
+        named: on the command line.
+        folder: where `config.yaml` is looked for.
+        may_miss: whether the file that was named need not be there; auto-tune makes it.
 
     Raises:
         ConfigError: there is no such file, or it is neither YAML nor JSON by its name.
@@ -36,7 +41,7 @@ def configuration(named: str | None, folder: Path) -> Configuration:
         known = ", ".join(SUFFIXES)
         raise ConfigError(f"--config {path}: settings stand in a file ending in {known}.")
     if not path.is_file():
-        if named:
+        if named and not may_miss:
             raise ConfigError(
                 f"--config {path}: there is no such file. `fovea serve --enable-auto-tune"
                 f" --config {path}` makes one with all defaults."
