@@ -46,6 +46,44 @@ OPERATORS: dict[str, str] = {
             "remove_non_chinese_character": "RemoveNonChineseCharacter",
             "chinese_convert": "ChineseConvert",
         },
+        ("deduplicator", "dedup.documents"): {
+            "document": "DocumentDeduplicator",
+            "document_minhash": "DocumentMinhashDeduplicator",
+            "document_simhash": "DocumentSimhashDeduplicator",
+            # data-juicer's names of the same on a cluster.
+            "ray_document": "DocumentDeduplicator",
+            "ray_bts_minhash": "DocumentMinhashDeduplicator",
+        },
+        ("deduplicator", "dedup.images"): {
+            "image": "ImageDeduplicator",
+            "ray_image": "ImageDeduplicator",
+        },
+        ("filter", "filters.image"): {
+            "image_aspect_ratio": "ImageAspectRatio",
+            "image_shape": "ImageShape",
+            "image_size": "ImageSize",
+            "image_face_ratio": "ImageFaceRatio",
+            "image_face_count": "ImageFaceCount",
+            "image_subplot": "ImageSubplot",
+        },
+        ("filter", "filters.fields"): {
+            "specified_field": "SpecifiedField",
+            "specified_numeric_field": "SpecifiedNumericField",
+            "general_field": "GeneralField",
+            "suffix": "Suffix",
+            "stat_range": "StatRange",
+        },
+        ("mapper", "mappers.image"): {"image_blur": "ImageBlur", "image_face_blur": "ImageFaceBlur"},
+        ("selector", "selectors"): {
+            "topk_specified_field": "TopkSpecifiedFieldSelector",
+            "random": "RandomSelector",
+            "range_specified_field": "RangeSpecifiedFieldSelector",
+            "frequency_specified_field": "FrequencySpecifiedFieldSelector",
+            "tags_specified_field": "TagsSpecifiedFieldSelector",
+            "repeat": "RepeatSelector",
+            "balanced": "BalancedSelector",
+            "head": "HeadSelector",
+        },
     }.items()
     for name, target in names.items()
 }
@@ -67,6 +105,8 @@ def names() -> list[str]:
 def _builtin(name: str) -> type[Operator]:
     module, _, target = OPERATORS[name].partition(":")
     found: type[Operator] = getattr(importlib.import_module(module), target)
+    if "name" in vars(found) and found.name != name:
+        return type(found.__name__, (found,), {"name": name, "__module__": module})
     found.name = name
     return found
 

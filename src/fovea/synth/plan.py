@@ -130,7 +130,7 @@ class Plan:
         last = segment == len(self.segments) - 1
         handling = replace(self.handling, result=None)
         if not last:
-            handling = replace(handling, keeps_stats=False, keeps_hashes=False, paths="given")
+            handling = replace(handling, keeps_stats=False, paths="given")
         told = {
             "version": VERSION,
             "before": before,

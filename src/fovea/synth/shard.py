@@ -217,14 +217,14 @@ class Pass:
         count = self.outcome.counts.step(step.label)
         count.seen += len(batch)
         with Failure() as failure:
-            return batch, keys_of(operator, batch)
+            return batch, self._hashed(operator, batch)
         assert failure.error is not None, "it returned otherwise"
         self._insist(step, failure.error)
         good: list[int] = []
         found: list[dict[str, np.ndarray]] = []
         for number in range(len(batch)):
             with Failure() as failure:
-                found.append(keys_of(operator, batch.taken(np.array([number]))))
+                found.append(self._hashed(operator, batch.taken(np.array([number]))))
                 good.append(number)
             if failure.error is not None:
                 self._insist(step, failure.error)
@@ -234,6 +234,15 @@ class Pass:
         if not found:
             return batch, keys_of(operator, batch)
         return batch, {name: np.concatenate([f[name] for f in found]) for name in found[0]}
+
+    def _hashed(self, operator: Operator, batch: Batch) -> dict[str, np.ndarray]:
+        """The keys, which stand in the rows as well where the result keeps them."""
+        keys = keys_of(operator, batch)
+        if self.handling.keeps_hashes and isinstance(operator, Deduplicator):
+            for name, values in operator.exported(keys).items():
+                for number, value in enumerate(values):
+                    batch.change(number, {name: value})
+        return keys
 
     def _is_traced(self, step: Step) -> bool:
         named = self.handling.traced

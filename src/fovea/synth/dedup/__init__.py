@@ -1,0 +1,1 @@
+"""Duplicates: what two rows are compared by, and which of them belong together."""
