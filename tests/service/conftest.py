@@ -119,6 +119,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         made.append(Service(tmp_path / "runs", *options).start())
         return made[-1]
 
+    make.folder = tmp_path / "runs"  # type: ignore[attr-defined]
     yield make
     for one in made:
         one.stop()

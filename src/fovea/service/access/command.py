@@ -15,10 +15,14 @@ from fovea.service.command import settings_of
 from fovea.service.jobs import JobStore
 
 USES = {
-    "create NAME": f"make a key; --scopes of {', '.join(SCOPES)} (predict), --days until it"
-    " expires, --owner to whom its jobs belong (the key itself)",
+    "create NAME": "make a key; it is shown once",
     "list": "all keys, without their secrets",
     "revoke ID": "end a key, and the tokens given for it",
+}
+OPTIONS = {
+    "--scopes WORDS": f"what the key may, of {', '.join(SCOPES)} (predict)",
+    "--days N": "until it expires (never)",
+    "--owner NAME": "to whom its jobs belong; keys may share one (the key itself)",
 }
 DAY_S = 86_400
 
@@ -34,7 +38,9 @@ def main(words: list[str]) -> int:
             f"'{action}' is nothing `fovea keys` does.{catalog.nearest(action, actions)} "
             f"It does: {', '.join(actions)}."
         )
+    subject, rest = _subject(action, rest)
     options, settings = _options(action).parse_known_args(rest)
+    options.subject = subject
     serve = settings_of(settings).config
     serve.state_folder.mkdir(parents=True, exist_ok=True)
     jobs = JobStore(serve.database_url)
@@ -44,16 +50,27 @@ def main(words: list[str]) -> int:
         jobs.close()
 
 
+def _subject(action: str, words: list[str]) -> tuple[str, list[str]]:
+    """The name or id right after the action, and what follows it."""
+    wanted = {"create": "a NAME", "revoke": "an ID"}.get(action)
+    if wanted is None:
+        return "", words
+    if not words or words[0].startswith("-") or "=" in words[0]:
+        found = f"'{words[0]}'" if words else "nothing"
+        raise ConfigError(
+            f"`fovea keys {action}` needs {wanted} right after it, and has {found};"
+            " `fovea keys --help` shows how it is used."
+        )
+    return words[0], words[1:]
+
+
 def _options(action: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.error = _refused
     if action == "create":
-        parser.add_argument("name", metavar="NAME")
         parser.add_argument("--scopes", default="predict")
         parser.add_argument("--owner", default="")
         parser.add_argument("--days", type=float)
-    if action == "revoke":
-        parser.add_argument("id", metavar="ID")
     return parser
 
 
@@ -62,7 +79,7 @@ def _create(store: KeyStore, options: argparse.Namespace) -> int:
         raise ConfigError(f"--days must be more than 0, at most 36500; got {options.days:g}.")
     scopes = [scope for scope in options.scopes.replace(",", " ").split() if scope]
     lifetime_s = None if options.days is None else options.days * DAY_S
-    key, text = store.create(options.name, scopes, owner=options.owner, lifetime_s=lifetime_s)
+    key, text = store.create(options.subject, scopes, owner=options.owner, lifetime_s=lifetime_s)
     console.answer(text, _shown(key) | {"key": text})
     console.say(
         f"Write it down, it is not kept. It may: {', '.join(key.scopes)}. Its jobs belong to"
@@ -82,9 +99,9 @@ def _list(store: KeyStore, _options: argparse.Namespace) -> int:
 
 
 def _revoke(store: KeyStore, options: argparse.Namespace) -> int:
-    key = store.revoke(options.id)
+    key = store.revoke(options.subject)
     if key is None:
-        raise ConfigError(f"there is no key '{options.id}'. `fovea keys list` shows all.")
+        raise ConfigError(f"there is no key '{options.subject}'. `fovea keys list` shows all.")
     console.answer(f"{key.id} ({key.name}) opens nothing any more.", _shown(key))
     return 0
 
@@ -110,7 +127,7 @@ def _day(seconds: float | None) -> str:
 
 def _help() -> int:
     uses = {f"fovea keys {use}": what for use, what in USES.items()}
-    text = f"fovea keys: {main.__doc__}\n\n{console.pairs(uses)}\n\n"
+    text = f"fovea keys: {main.__doc__}\n\n{console.pairs(uses)}\n\n{console.pairs(OPTIONS)}\n\n"
     text += "Of which service is said as to `fovea serve`: --runs, --database, --config."
     console.answer(text, USES)
     return 0
