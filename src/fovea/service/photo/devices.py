@@ -132,7 +132,7 @@ def choose(
     if mode in ("intel", "qualcomm"):
         return _processor(vendor, allowed, f"mode {mode}: {_WHY[_LABELS[mode]]}")
     if not usable:
-        why = _WHY[vendor or _LABELS.get(mode, "")].format(torch=torch or "(not installed)")
+        why = _WHY[vendor].format(torch=torch or "(not installed)")
         asked = "" if mode == "auto" else f"mode {mode}: "
         return _processor(vendor, allowed, f"{asked}{why} It goes on with the processor.")
     kind = "mps" if usable[0].vendor == "Apple" else "cuda"

@@ -33,7 +33,8 @@ def write_section(path: Path, name: str, section: Mapping[str, Any]) -> None:
         write_text(path, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
         return
     block = dialect.dump({name: dict(section)})
-    found = re.compile(rf"^{re.escape(name)}:.*\n?(?:(?:[ \t#].*)?\n|[ \t].*$)*", re.MULTILINE)
+    # The key's line, and all lines below it that are further in.
+    found = re.compile(rf"^{re.escape(name)}:.*\n?(?:(?:[ \t]*\n)*[ \t]+\S.*\n?)*", re.MULTILINE)
     if found.search(text):
         text = found.sub(lambda _: block, text, count=1)
     else:
