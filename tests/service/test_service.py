@@ -382,7 +382,8 @@ def test_the_description_of_the_api_names_every_route(service: "Service") -> Non
 
 def test_a_service_that_was_killed_finds_its_job_still_at_work(make_service: "Make") -> None:
     service = make_service()
-    id = service.submit("toy.count", steps=60, pace={"pause_s": 0.05})["id"]
+    # Pauses that no start of a service outlasts, however busy the machine is.
+    id = service.submit("toy.count", steps=2000, pace={"pause_s": 0.2})["id"]
     waiting = service.submit("toy.count", steps=1)["id"]
     service.wait_for_step(id, 2)
     service.kill()
@@ -391,6 +392,7 @@ def test_a_service_that_was_killed_finds_its_job_still_at_work(make_service: "Ma
     again = make_service()
     again.wait(id, lambda job: job["state"] == "running")
     assert {process.pid for process in processes.marked(id)} == before
+    again.hurry(id)
     done = again.wait(id)
     assert (done["state"], done["attempt"]) == ("succeeded", 2)
     number = again.client.get(f"/v1/jobs/{id}/artifacts/number").json()

@@ -29,8 +29,9 @@ def count(config: CountConfig, context: Context) -> dict[str, float]:
     """Count steps, with a checkpoint at each."""
     latest = context.checkpoints.latest()
     first = latest[0] if latest else 0
+    hurry = context.folder.parent.parent / "hurry"  # a test makes it to have the pauses end
     for step in range(first + 1, config.steps + 1):
-        time.sleep(config.pace.pause_s)
+        time.sleep(0 if hurry.exists() else config.pace.pause_s)
         context.log(step, {"train/value": step})
         context.progress(step, config.steps, "steps")
         context.checkpoints.save(step, lambda folder: None)
