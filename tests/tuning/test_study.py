@@ -15,7 +15,7 @@ from fovea import dialect
 from fovea.errors import BusyError, ConfigError
 from fovea.runs.recipe import load as load_recipe
 from fovea.runs.run import execute
-from fovea.tuning import storage
+from fovea.tuning import held
 from fovea.tuning.command import write_best
 from fovea.tuning.plan import load
 from fovea.tuning.study import Ending, Study
@@ -187,7 +187,7 @@ def test_another_goal_or_space_under_the_same_name_is_refused(study_file: StudyF
 def test_a_second_process_is_turned_away(study_file: StudyFile) -> None:
     path = study_file()
     run(path)
-    with storage.held(Path("studies/toy")), pytest.raises(BusyError, match="works in studies/toy"):
+    with held.held(Path("studies/toy")), pytest.raises(BusyError, match="works in studies/toy"):
         run(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,18 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "gpus": [f"{gpu.name} {gpu.total_mb} MB" for gpu in device.gpus()],
-        "argv": sys.argv,
+        "argv": [without_password(word) for word in sys.argv],
         "source": _source_state(Path(__file__).parent),
         "packages": dict(
             sorted((d.name, d.version) for d in importlib.metadata.distributions() if d.name)
         ),
     }
+
+
+def without_password(text: str) -> str:
+    """A line with the passwords of its addresses blotted out."""
+    text = re.sub(r"(://[^:/@\s]*):[^\s/]*@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&](?:password|passwd|pwd)=)[^&\s]*", r"\1***", text)
 
 
 def _source_state(folder: Path) -> str:

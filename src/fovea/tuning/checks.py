@@ -87,6 +87,18 @@ def range_problems(plan: Plan) -> list[Problem]:
     return list(found.values())
 
 
+def seed_problems(plan: Plan) -> list[Problem]:
+    """Several seeds for a target that takes none."""
+    if not plan.file.seed_list:
+        return []
+    if isinstance(plan.target, StageTarget):
+        text = plan.target.path_problem("seed")
+        return [Problem("seeds", "no_seed", f"{text}; leave seeds out")] if text else []
+    said = plan.target.settings.model_dump_json()
+    text = "no word of the command says {seed}; write it into argv, env or config.inject"
+    return [] if "{seed}" in said else [Problem("seeds", "no_seed", text)]
+
+
 def enqueue_problems(plan: Plan) -> list[Problem]:
     """Queued parameters that do not fit the space."""
     found: list[Problem] = []

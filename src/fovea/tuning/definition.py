@@ -28,7 +28,15 @@ def seconds(value: Any) -> Any:
     return float(match[1]) * _UNITS[match[2]] if match else value
 
 
+def size(value: Any) -> Any:
+    """`2 GB` as 2000000000; what is no size is handed on for the schema to refuse."""
+    pattern = r"(\d+(?:\.\d*)?)\s*([kMGT]?)B"
+    match = re.fullmatch(pattern, value) if isinstance(value, str) else None
+    return int(float(match[1]) * 1000 ** (" kMGT".index(match[2] or " "))) if match else value
+
+
 Seconds = Annotated[float, BeforeValidator(seconds)]
+Size = Annotated[int, BeforeValidator(size)]
 
 Method = Literal["auto", "bayesian", "gp", "cmaes", "evolution", "quasirandom", "random", "grid"]
 Pruning = Literal[
@@ -158,6 +166,11 @@ class Resources(Config):
     workers: int = setting(1, "trials at a time", ge=1)
     gpus_per_trial: int = setting(1, "GPUs for one trial, where there are any", ge=0)
     threads: int | Literal["auto"] = setting("auto", "CPU threads for one trial")
+    min_free: Size = setting(
+        2_000_000_000, "no new trial begins while less is free on the study's disk", ge=0
+    )
+    executor: Literal["local", "ray"] = setting("local", "where the work of a trial is done")
+    cluster: str = setting("auto", "of Ray: auto for this machine's, host:6379, or local")
 
 
 class StudyFile(Config):
@@ -176,11 +189,22 @@ class StudyFile(Config):
     budget: Budget = setting(Budget(), "when the study is over")
     trial: TrialRules = setting(TrialRules(), "how one trial is run")
     resources: Resources = setting(Resources(), "where trials run")
-    storage: str = setting("auto", "auto is SQLite in the study's folder")
+    storage: str = setting(
+        "auto",
+        "auto is SQLite in the study's folder; sqlite:///PATH, postgresql://USER@HOST/DATABASE, "
+        "mysql://USER@HOST/DATABASE, journal:PATH, grpc://HOST:PORT",
+    )
     track: Track = setting(Track(), "where numbers go besides metrics.jsonl")
     seeds: int | tuple[int, ...] = setting(1, "how many, or which, seeds each config is run with")
     enqueue: tuple[dict[str, Any], ...] = setting((), "parameters to try first")
     baseline: bool = setting(True, "whether the base settings are the first trial")
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds that each config is run with; none where the target's own is to hold."""
+        if isinstance(self.seeds, tuple):
+            return self.seeds
+        return tuple(range(self.seeds)) if self.seeds > 1 else ()
 
     @property
     def goals(self) -> tuple[Objective, ...]:
@@ -230,29 +254,7 @@ def read(path: Path, changes: Mapping[str, Any] | Iterable[str] = ()) -> StudyFi
         overrides=given,
         overrides_source="the caller",
     )
-    _refuse_what_comes_later(resolved.config)
     return resolved.config
-
-
-def _refuse_what_comes_later(file: StudyFile) -> None:
-    """The schema is whole; a few things in it are not built yet, and say so."""
-    many_seeds = file.seeds if isinstance(file.seeds, tuple) else range(file.seeds)
-    not_yet = (
-        (len(many_seeds) != 1, "seeds", "several seeds a trial are not built yet; leave it out"),
-        (
-            file.resources.workers != 1,
-            "resources.workers",
-            "several trials at a time are not built yet; leave it out or say 1",
-        ),
-        (
-            file.storage != "auto",
-            "storage",
-            "storages other than SQLite in the study's folder are not built yet; say auto",
-        ),
-    )
-    problems = [Problem(loc, "later", text) for is_so, loc, text in not_yet if is_so]
-    if problems:
-        raise invalid(file.study, problems)
 
 
 def invalid(study: str, problems: Sequence[Problem]) -> ConfigError:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fovea.tuning import queue
 from fovea.tuning.definition import StudyFile
 from fovea.tuning.history import Record
 
 NO_METRIC_LIMIT = 3
 """So many trials in a row without the objective's metric end a study: its name must be wrong."""
+
+UNCOUNTED = ("worker_lost", "node_lost", "interrupted", "surplus", "disk")
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,15 @@ class Ending:
 class Clock:
     """When one start of a study has to end: its time is up, or a person asks for it."""
 
-    def __init__(self, file: StudyFile, asked_to_stop: Callable[[], bool]) -> None:
-        self.began = time.monotonic()
+    def __init__(self, file: StudyFile, asked_to_stop: Callable[[], bool], *, since: float) -> None:
+        """Begin to count.
+
+        Args:
+            file: the study file.
+            asked_to_stop: whether a person asks for the end.
+            since: when this start of the study began, in seconds since the epoch.
+        """
+        self.began = time.monotonic() - max(0.0, time.time() - since)
         self.timeout = file.budget.timeout
         self.grace = file.trial.grace
         self.asked_to_stop = asked_to_stop
@@ -51,22 +61,32 @@ def stopped(code: int) -> Ending:
     return Ending("stopped; the same command goes on", code)
 
 
-def spent(file: StudyFile, records: Sequence[Record], failures: Sequence[str]) -> Ending | None:
+def failures(records: Sequence[Record], since: float) -> list[str]:
+    """The words for the failures of this start of the study, after the last that did not fail.
+
+    A trial that was lost or interrupted says nothing about the next one, and does not count.
+    """
+    ended = [one for one in records if one.ended_at >= since and one.failure not in UNCOUNTED]
+    found: list[str] = []
+    for record in sorted(ended, key=lambda one: one.ended_at):
+        found = [*found, record.failure] if record.state == "failed" else []
+    return found
+
+
+def spent(file: StudyFile, records: Sequence[Record], failed: Sequence[str]) -> Ending | None:
     """Whether the budget is spent, or it makes no sense to go on.
 
     Args:
         file: the study file.
         records: all trials.
-        failures: the words for the failures since the last trial that did not fail.
+        failed: the words for the failures since the last trial that did not fail.
     """
-    budget = file.budget
-    counted = ("complete", "pruned", *(["failed"] if budget.finished == "any" else []))
-    finished = sum(record.state in counted for record in records)
-    if budget.trials is not None and finished >= budget.trials:
-        return Ending(f"all {budget.trials} trials are done")
-    last = failures[-1] if failures else ""
+    finished = sum(queue.is_counted(file, record) for record in records)
+    if file.budget.trials is not None and finished >= file.budget.trials:
+        return Ending(f"all {file.budget.trials} trials are done")
+    last = failed[-1] if failed else ""
     limit = NO_METRIC_LIMIT if last == "no_metric" else file.trial.abort_after
-    if last and list(failures[-limit:]) == [last] * limit:
+    if last and list(failed[-limit:]) == [last] * limit:
         message = next(one.message for one in reversed(records) if one.failure == last)
         return Ending(f"{limit} trials in a row failed ({last}). {message}", 1)
     return None

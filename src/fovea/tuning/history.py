@@ -32,7 +32,7 @@ class Record:
 
     number: int
     state: str
-    """`complete`, `pruned`, `failed`, `running` or `waiting`."""
+    """`complete`, `pruned`, `failed`, `running`, `waiting`, or `imported` from another study."""
     values: tuple[float, ...]
     """Of the objectives; a pruned trial has its last one."""
     parameters: Mapping[str, Any]
@@ -54,6 +54,11 @@ class Record:
         return float(self.about.get("seconds") or 0.0)
 
     @property
+    def ended_at(self) -> float:
+        """When it ended, in seconds since the epoch; 0 while it has not."""
+        return float(self.about.get("ended") or self.ended or 0.0)
+
+    @property
     def folder(self) -> str:
         """The name of its folder, empty before it has one."""
         return str(self.about.get("folder", ""))
@@ -61,12 +66,14 @@ class Record:
     @property
     def failure(self) -> str:
         """The word for why it failed or was pruned."""
-        return str(self.about.get("failure", ""))
+        unheard = "worker_lost" if self.state == "failed" else ""
+        return str(self.about.get("failure") or unheard)
 
     @property
     def message(self) -> str:
         """The sentence for why it failed or was pruned."""
-        return str(self.about.get("message", ""))
+        unheard = "its machine was not heard of any more" if self.state == "failed" else ""
+        return str(self.about.get("message") or unheard)
 
     @property
     def is_baseline(self) -> bool:
@@ -82,16 +89,17 @@ class Record:
 def record(trial: FrozenTrial, choices: Mapping[str, Sequence[Any]]) -> Record:
     """A trial as a record; `choices` holds the values that stand behind labels."""
     started, ended = trial.datetime_start, trial.datetime_complete
+    about: dict[str, Any] = trial.user_attrs.get(ABOUT, {})
     return Record(
         number=trial.number,
-        state=STATES[trial.state.name],
+        state="imported" if about.get("imported") else STATES[trial.state.name],
         values=tuple(trial.values or ()),
         parameters={
             name: choices[name][int(value[1:])] if name in choices else value
             for name, value in trial.params.items()
         },
         points=dict(trial.intermediate_values),
-        about=trial.user_attrs.get(ABOUT, {}),
+        about=about,
         started=started.timestamp() if started else None,
         ended=ended.timestamp() if ended else None,
         is_feasible=all(excess <= 0 for excess in trial.constraints.values()),

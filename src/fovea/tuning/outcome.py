@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fovea.tuning.definition import StudyFile
 from fovea.tuning.goal import Goal
@@ -30,6 +32,26 @@ class Outcome:
     """The last value of every metric that was seen."""
     seconds: float = 0.0
     signal: int = 0
+    seeds: tuple[int, ...] = ()
+    """Those it was run with, where they are several; the values are means."""
+    spread: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The standard deviation over the seeds, by metric."""
+    peak_mb: float | None = None
+    """The most memory that one of its processes held, where it ran out of it."""
+
+    def noted(self) -> dict[str, Any]:
+        """What a storage has no column for."""
+        told: dict[str, Any] = {
+            "failure": self.failure,
+            "message": self.message,
+            "seconds": self.seconds,
+            "metrics": {name: f"{value:.9g}" for name, value in self.metrics.items()},
+            "ended": round(time.time(), 3),
+        }
+        if self.seeds:
+            told["seeds"] = list(self.seeds)
+            told["spread"] = {name: f"{value:.6g}" for name, value in self.spread.items()}
+        return told | ({} if self.peak_mb is None else {"peak_mb": self.peak_mb})
 
 
 def ended_by(plan: Plan, watch: Watch, *, percent: float | None = None) -> Outcome:
@@ -110,10 +132,15 @@ def _why_pruned(watch: Watch) -> str:
     return f"{watch.goal.metric} {value:.6g} {why}"
 
 
-def excesses(file: StudyFile, metrics: Mapping[str, float]) -> dict[str, float]:
-    """By how much a trial breaks each constraint; one that was not measured is broken."""
+def excesses(file: StudyFile, outcome: Outcome) -> dict[str, float]:
+    """By how much a trial breaks each constraint; one that was not measured is broken.
+
+    A trial that ran out of memory has no measure of it, and breaks the constraints on memory.
+    """
     found: dict[str, float] = {}
     for constraint in file.constraints:
-        value = metrics.get(constraint.metric, math.nan)
-        found[constraint.metric] = 1.0 if math.isnan(value) else constraint.excess(value)
-    return found
+        value = outcome.metrics.get(constraint.metric, math.nan)
+        is_known = not math.isnan(value)
+        if outcome.state == "complete" or is_known or "mem" in constraint.metric:
+            found[constraint.metric] = constraint.excess(value) if is_known else 1.0
+    return found if outcome.state == "complete" or outcome.failure == "oom" else {}

@@ -114,6 +114,7 @@ def load(
     problems += checks.path_problems(plan)
     problems += checks.range_problems(plan) if not problems else []
     problems += checks.enqueue_problems(plan)
+    problems += checks.seed_problems(plan)
     if isinstance(target, Command):
         metrics, example = [goal.metric for goal in goals], _example_settings(plan)
         problems += target.problems(metrics, example)

@@ -1,25 +1,25 @@
-"""The storage of a study: Optuna's tables in SQLite, and the one file that knows Optuna's insides.
+"""The storage of a study: Optuna's own, in a file or a database.
 
 Trials are asked for and told; `Study.optimize` is not used. What Optuna has no column for stands in
-one attribute of a trial, `fovea`. Optuna's heartbeat is not used either: whoever holds the study's
-lock knows that a running trial of this host has lost its process.
+one attribute of a trial, `fovea`. Each call is made again while the storage does not answer
+(`outage.py`); what Optuna calls an experiment is in `heartbeat.py`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
-from fovea.errors import BackendError, BusyError
-from fovea.runs.durable import write_json
-from fovea.runs.lock import me
+from fovea.errors import ArtifactError, BackendError, BusyError
+from fovea.tuning import backends, heartbeat
+from fovea.tuning.address import Address
 from fovea.tuning.history import ABOUT, Record, record
+from fovea.tuning.outage import Line, StorageLostError, is_outage
 from fovea.tuning.outcome import Outcome
 from fovea.tuning.parameter import Choice
 from fovea.tuning.space import Space, Values
@@ -30,74 +30,112 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 Direction = Literal["minimize", "maximize"]
-BUSY_TIMEOUT_S = 60
-"""How long a write waits for another process's, before SQLite gives up."""
+TURN_TIMEOUT_S = 600.0
+DRIVERS = {
+    "postgresql": ("psycopg", "postgres"),
+    "mysql": ("pymysql", "mysql"),
+    "grpc": ("grpcio", "grpc"),
+}
+"""The package that a kind of storage needs, and the extra that brings it."""
+_log = logging.getLogger(__name__)
 
 
 class Storage:
     """The trials of one study."""
 
     def __init__(
-        self, path: Path, name: str, directions: Sequence[Direction] | None = None
+        self, address: Address, name: str, directions: Sequence[Direction] | None = None
     ) -> None:
-        """Open the study `name` in the file `path`; make it where `directions` are given.
+        """Open the study `name`; make it where `directions` are given.
 
         Raises:
-            BackendError: Optuna is not installed.
+            BackendError: Optuna or a driver is not installed.
+            StorageLostError: the storage does not answer.
+            ArtifactError: it has no such study.
         """
+        self.address = address
+        self.line = Line(address.text)
         optuna = _optuna()
         from optuna.samplers import RandomSampler
-        from sqlalchemy import URL
 
-        url = URL.create("sqlite", database=str(path.absolute()))
-        self._backend = optuna.storages.RDBStorage(
-            url.render_as_string(),
-            engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}},
-            heartbeat_interval=None,
-            grace_period=None,
-            heartbeat_stale_trial_callback=None,
-        )
         sampler, pruner = RandomSampler(seed=0), optuna.pruners.NopPruner()
-        if directions is None:
-            self.study = optuna.load_study(
-                study_name=name, storage=self._backend, sampler=sampler, pruner=pruner
-            )
-        else:
-            self.study = optuna.create_study(
-                study_name=name,
-                storage=self._backend,
-                sampler=sampler,
-                pruner=pruner,
-                directions=list(directions),
-                load_if_exists=True,
-            )
+        common: dict[str, Any] = {"study_name": name, "sampler": sampler, "pruner": pruner}
+        try:
+            self._backend: Any = backends.open_backend(address, is_new=directions is not None)
+            common["storage"] = self._backend
+            if directions is None:
+                self.study: optuna.Study = optuna.load_study(**common)
+            else:
+                common |= {"directions": list(directions), "load_if_exists": True}
+                self.study = optuna.create_study(**common)
+        except ImportError:
+            package, extra = DRIVERS.get(address.kind, ("sqlalchemy", "tune"))
+            raise BackendError(
+                f"the storage {address.text} needs the package {package}, which is not installed. "
+                f"Run: pip install 'fovea-vision[{extra}]'."
+            ) from None
+        except KeyError:
+            raise ArtifactError(
+                f"the storage {address.text} has no study '{name}'. 'fovea tune study.yaml' "
+                "begins one there."
+            ) from None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            raise StorageLostError(_unreachable(address, error)) from None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._backend.remove_session()
-        self._backend.engine.dispose()
+        """Let go of the file or the connection."""
+        if hasattr(self._backend, "engine"):
+            self._backend.remove_session()
+            self._backend.engine.dispose()
+        elif hasattr(self._backend, "close"):
+            self._backend.close()
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Do something that no other process of this machine does at the same time.
+
+        Where the storage is a file this makes several steps one; SQLite would let two workers take
+        the same trial out of the queue. A database that several machines share sees to that itself.
+
+        Raises:
+            BusyError: another process holds it for minutes.
+        """
+        if self.address.path is None:
+            yield
+            return
+        lock = FileLock(f"{self.address.path}.turn", thread_local=False, poll_interval=0.02)
+        try:
+            with lock.acquire(timeout=TURN_TIMEOUT_S):
+                yield
+        except Timeout:
+            raise BusyError(
+                f"another process has held {self.address.path} for {TURN_TIMEOUT_S:.0f} s without "
+                "letting go. If it hangs, end it; the same command goes on then."
+            ) from None
 
     # What is there
 
     @property
     def attributes(self) -> dict[str, Any]:
         """What is noted about the study."""
-        return self.study.user_attrs
+        return self.line.call(lambda: self.study.user_attrs)
 
     def note(self, name: str, value: Any) -> None:
         """Note something about the study."""
         if self.attributes.get(name) != value:
-            self.study.set_user_attr(name, value)
+            self.line.call(lambda: self.study.set_user_attr(name, value))
 
     @property
     def records(self) -> list[Record]:
         """All trials, by number."""
         choices = self.attributes.get("choices", {})
-        return [record(trial, choices) for trial in self.study.get_trials(deepcopy=False)]
+        return [record(trial, choices) for trial in self._trials()]
 
     def parameters(self, number: int) -> Values:
         """The parameters of a trial as they are stored, also while it waits."""
-        trial = self.study.get_trials(deepcopy=False)[number]
+        trial = self._trials()[number]
         return trial.system_attrs.get("fixed_params", {}) | trial.params
 
     # What happens
@@ -106,34 +144,53 @@ class Storage:
         self, parameters: Mapping[str, Any], about: Mapping[str, Any] | None = None
     ) -> None:
         """Queue a trial with these stored parameters; the rest is sampled."""
-        self.study.enqueue_trial(dict(parameters), user_attrs={ABOUT: dict(about or {})})
+        attributes = {ABOUT: dict(about or {})}
+        self.line.call(lambda: self.study.enqueue_trial(dict(parameters), user_attrs=attributes))
 
     def ask(self, sampler: BaseSampler, pruner: BasePruner) -> optuna.Trial:
         """The next trial: the first that waits, else a new one."""
         self.study.sampler, self.study.pruner = sampler, pruner
-        return self.study.ask()
+        with heartbeat.quiet():
+            return self.line.call(self.study.ask)
 
     def describe(self, number: int, about: Mapping[str, Any]) -> None:
         """Note what Optuna has no column for."""
-        trial = self.study.get_trials(deepcopy=False)[number]
-        trial_id: int = trial._trial_id  # pyright: ignore[reportPrivateUsage]
-        self._backend.set_trial_user_attr(trial_id, ABOUT, dict(about))
+        trial_id = self._id(number)
+        self.line.call(lambda: self._backend.set_trial_user_attr(trial_id, ABOUT, dict(about)))
 
-    def tell(self, number: int, outcome: Outcome, about: Mapping[str, Any]) -> None:
-        """Note how a trial ended. One that somebody else has ended stays as it is."""
+    def put_back(self, number: int) -> None:
+        """Let a trial that was asked for wait again."""
         from optuna.trial import TrialState
 
-        ended = {
-            "failure": outcome.failure,
-            "message": outcome.message,
-            "seconds": outcome.seconds,
-            "metrics": {name: f"{value:.9g}" for name, value in outcome.metrics.items()},
-        }
-        self.describe(number, {**about, **ended})
+        trial_id = self._id(number)
+        self.line.call(lambda: self._backend.set_trial_state_values(trial_id, TrialState.WAITING))
+
+    def alive(self, number: int) -> heartbeat.Heartbeat:
+        """Says that a trial lives, while the `with` lasts."""
+        return heartbeat.Heartbeat(self._backend, self._id(number))
+
+    def fail_stale(self) -> None:
+        """Fail the trials of lost machines, where the storage can tell."""
+        if heartbeat.has_heartbeat(self._backend):
+            self.line.call(lambda: heartbeat.fail_stale(self.study))
+
+    def tell(self, number: int, outcome: Outcome, about: Mapping[str, Any]) -> bool:
+        """Note how a trial ended; says no for one that somebody else has ended: it stays so."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
         values = list(outcome.values) if outcome.state == "complete" else None
         state = states.get(outcome.state, TrialState.FAIL)
-        self.study.tell(number, values, state=state, skip_if_finished=True)
+        try:
+            self.describe(number, {**about, **outcome.noted()})
+            self.line.call(lambda: self.study.tell(number, values, state=state))
+        except (UpdateFinishedTrialError, ValueError) as error:
+            if not self._trials()[number].state.is_finished():
+                raise
+            _log.warning("trial %s was ended by somebody else meanwhile: %s", number, error)
+            return False
+        return True
 
     def importances(self) -> dict[str, float]:
         """How much of the first goal each parameter decides, by PED-ANOVA."""
@@ -147,6 +204,17 @@ class Storage:
             # how many trials there are.
             warnings.simplefilter("ignore", UserWarning)
             return dict(get_param_importances(self.study, evaluator=evaluator, normalize=True))
+
+    def patiently(self, action: Callable[[], Any]) -> Any:
+        """Do something with a trial of Optuna's, again while the storage does not answer."""
+        return self.line.call(action)
+
+    def _trials(self) -> list[Any]:
+        return self.line.call(lambda: self.study.get_trials(deepcopy=False))
+
+    def _id(self, number: int) -> int:
+        trial = self._trials()[number]
+        return trial._trial_id  # pyright: ignore[reportPrivateUsage]
 
 
 def in_memory(goals: int, sampler: BaseSampler) -> optuna.Study:
@@ -174,41 +242,14 @@ def labelled(space: Space) -> dict[str, list[Any]]:
     }
 
 
-@contextmanager
-def held(folder: Path) -> Generator[None]:
-    """Hold the study's lock; the kernel lets it go when this process ends, however it ends.
-
-    Raises:
-        BusyError: another process holds it.
-    """
-    lock = FileLock(folder / "study.lock", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        path = folder / "owner.json"
-        note: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-        who = f"process {note['pid']} on {note['host']}" if note else "another process"
-        raise BusyError(
-            f"{who} works in {folder}. Wait for it to end, or stop it; "
-            f"'fovea tune status {folder}' shows how far it is."
-        ) from None
-    try:
-        write_json(folder / "owner.json", me())
-        yield
-        (folder / "owner.json").unlink(missing_ok=True)
-    finally:
-        lock.release()
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process works in the study."""
-    lock = FileLock(folder / "study.lock", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+def _unreachable(address: Address, error: BaseException) -> str:
+    said = str(error.__cause__ or error).strip().splitlines()
+    reason = said[0] if said else type(error).__name__
+    return (
+        f"the storage {address.text} cannot be used: {reason}. Check that the server runs and that "
+        "name and password are right; a password is given in the address, or in the variable "
+        "FOVEA_STORAGE_PASSWORD."
+    )
 
 
 def _optuna() -> Any:

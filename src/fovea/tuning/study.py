@@ -5,6 +5,7 @@
       study.db     the storage, SQLite in Optuna's tables
       study.lock   held while a process works here
       trials/      a folder a trial
+      workers/     where there are several: what each printed, and how it ended
       best.yaml    the best trial as a recipe: fovea run best.yaml
       report.html  the page
 
@@ -16,6 +17,9 @@ what it would have tried unbroken.
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +30,9 @@ from fovea import dialect
 from fovea.errors import ArtifactError, ConfigError, Problem
 from fovea.runs.durable import write_text
 from fovea.runs.recipe import Recipe
-from fovea.tuning import history, queue, sampler, storage
+from fovea.tuning import held, history, owners, queue, sampler, storage
+from fovea.tuning.address import Address
+from fovea.tuning.controller import Controller
 from fovea.tuning.definition import StudyFile, invalid, read
 from fovea.tuning.ending import Ending
 from fovea.tuning.goal import Goal
@@ -59,37 +65,73 @@ class Study:
             amend: go on although target, goal or space are not those it was begun with.
 
         Raises:
-            ConfigError: the folder holds a study with another target, goal or space.
-            BackendError: Optuna is not installed.
+            ConfigError: the storage holds a study with another target, goal or space.
+            BackendError: Optuna is not installed, or the driver of a database.
+            StorageLostError: the storage does not answer.
         """
         folder = folder or ROOT / plan.file.study
         folder.mkdir(parents=True, exist_ok=True)
-        store = Storage(
-            folder / "study.db", plan.file.study, [goal.direction for goal in plan.goals]
-        )
+        address = Address.read(plan.file.storage, folder)
+        store = Storage(address, plan.file.study, [goal.direction for goal in plan.goals])
         study = cls(folder, plan.file, store)
         try:
             study._settle_identity(plan, amend=amend)
         except ConfigError:
             study.close()
             raise
-        write_text(folder / "study.yaml", _written(plan))
+        data = _portable(plan, address)
+        store.note("file", {"study": data, "base": plan.target.base.data})
+        write_text(folder / "study.yaml", dialect.dump(data))
         return study
 
     @classmethod
-    def open(cls, folder: Path) -> Study:
+    def open(cls, folder: Path, storage: str | None = None) -> Study:
         """The study in a folder, to look at.
+
+        Args:
+            folder: of the study.
+            storage: its address, where that of the study file has not all that is needed.
 
         Raises:
             ArtifactError: there is none.
+            StorageLostError: its storage does not answer.
         """
-        if not (folder / "study.db").is_file() or not (folder / "study.yaml").is_file():
+        path = folder / "study.yaml"
+        if not path.is_file():
             raise ArtifactError(
-                f"a study is wanted, and {folder} has no study.db and study.yaml. "
+                f"a study is wanted, and {folder} has no study.yaml. "
                 f"'fovea tune study.yaml' makes one in {ROOT}/."
             )
-        file = read(folder / "study.yaml")
-        return cls(folder, file, Storage(folder / "study.db", file.study))
+        file = read(path)
+        address = Address.read(storage or file.storage, folder)
+        if address.path is not None and not address.path.exists():
+            raise ArtifactError(
+                f"a study is wanted, and its storage {address.path} is not there. "
+                f"'fovea tune {folder}' begins it anew."
+            )
+        return cls(folder, file, Storage(address, file.study))
+
+    @classmethod
+    def join(cls, name: str, storage: str, folder: Path | None = None) -> Study:
+        """The study of that name in a storage, with a folder on this machine.
+
+        What it was begun with stands in the storage. The files that its target names must be here
+        under the same paths.
+
+        Raises:
+            ArtifactError: the storage has no such study.
+            StorageLostError: it does not answer.
+        """
+        folder = folder or ROOT / name
+        address = Address.read(storage, folder)
+        store = Storage(address, name)
+        told: dict[str, Any] = store.attributes.get("file", {})
+        if not (folder / "study.yaml").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            data: dict[str, Any] = told["study"] | {"storage": address.text}
+            _place_base(data["target"], told["base"], folder)
+            write_text(folder / "study.yaml", dialect.dump(data))
+        return cls(folder, read(folder / "study.yaml"), store)
 
     def close(self) -> None:
         """Let go of the storage."""
@@ -135,9 +177,25 @@ class Study:
         return history.best(self.records, self.goals[0])
 
     @property
+    def session(self) -> float:
+        """When the present, or last, start of the study began, in seconds since the epoch."""
+        return float(self.store.attributes.get("session", 0.0))
+
+    @property
+    def workers(self) -> list[dict[str, Any]]:
+        """The processes that registered: host, pid, gpus, version, since, perhaps ended."""
+        found = [v for k, v in self.store.attributes.items() if k.startswith("worker:")]
+        return sorted(found, key=lambda worker: worker["since"])
+
+    @property
     def is_at_work(self) -> bool:
-        """Whether a process works in it now."""
-        return storage.is_held(self.folder)
+        """Whether a process of this machine conducts it, or works in it, now."""
+        is_local = self.store.address.is_local
+        return held.is_held(self.folder) or any(
+            owners.is_near(worker) and not owners.is_gone(worker, on_one_machine=is_local)
+            for worker in self.workers
+            if "ended" not in worker and worker["pid"] != os.getpid()
+        )
 
     def trial_folder(self, record: Record) -> Path:
         """Where a trial is kept."""
@@ -183,11 +241,18 @@ class Study:
             tell: called with each trial that ended.
 
         Raises:
-            BusyError: another process works in the study.
+            BusyError: another process conducts the study.
+            StorageLostError: the storage did not answer for a quarter of an hour.
         """
-        with storage.held(self.folder):
-            worker = Worker(self, plan, asked_to_stop=asked_to_stop, begin=begin, tell=tell)
-            return worker.work()
+        with held.held(self.folder):
+            self.begin_session()
+            several = plan.file.resources.workers > 1
+            kind = Controller if several else Worker
+            return kind(self, plan, asked_to_stop=asked_to_stop, begin=begin, tell=tell).work()
+
+    def begin_session(self) -> None:
+        """Note that a start of the study begins: its time runs, and failures are counted anew."""
+        self.store.note("session", round(time.time(), 3))
 
     def chosen(self, plan: Plan) -> sampler.Chosen:
         """The method of search for the next trials, and why it was taken."""
@@ -249,8 +314,25 @@ class Study:
         self.store.note("choices", storage.labelled(plan.space))
 
 
-def _written(plan: Plan) -> str:
-    """The study file with the command line's changes; its base by absolute path."""
+def _portable(plan: Plan, address: Address) -> dict[str, Any]:
+    """The study file with the command line's changes; paths are whole, and no password is in it."""
     data = plan.file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     data["target"] = plan.portable_target()
-    return dialect.dump(data)
+    if plan.file.storage != "auto":
+        data["storage"] = address.text
+    return data
+
+
+def _place_base(target: dict[str, Any], base: Mapping[str, Any], folder: Path) -> None:
+    """Write the base settings of a study of another machine beside its study file here."""
+    if not base:
+        return
+    command = target.get("command")
+    if command is None:
+        write_text(folder / "base.yaml", dialect.dump(dict(base)))
+        target["config"] = "base.yaml"
+        return
+    name = "base.json" if str(command["config"]["base"]).endswith(".json") else "base.yaml"
+    text = json.dumps(base) if name.endswith(".json") else dialect.dump(dict(base))
+    write_text(folder / name, text)
+    command["config"]["base"] = name

@@ -6,6 +6,7 @@
       command.txt    the command that runs the same again
       metrics.jsonl  the numbers it reported, without those a resume made void
       run/           an ordinary run folder
+      seed-3/        where there are several seeds: the work of another one
 
 The folder's name ends in letters of the study's own, so that a new study of that name never goes
 on with another's checkpoints. A retried trial keeps its folder: its run goes on from where it was.
@@ -13,25 +14,28 @@ on with another's checkpoints. A retried trial keeps its folder: its run goes on
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.config import Resolved, to_yaml
+from fovea.config import Resolved
 from fovea.errors import ArtifactError, ConfigError
-from fovea.runs.durable import write_json, write_text
+from fovea.runs.durable import DiskFullError, write_json
 from fovea.runs.lock import end_leftovers, owner
-from fovea.runs.run import Run, execute
-from fovea.tuning.outcome import OUT_OF_MEMORY, Outcome, answer, ended_by
+from fovea.tuning import seeds, stage_work
+from fovea.tuning.outage import Reports
+from fovea.tuning.outcome import Outcome
 from fovea.tuning.plan import Plan
 from fovea.tuning.space import Values
 from fovea.tuning.target import StageTarget
 from fovea.tuning.tracks.card import End
 from fovea.tuning.tracks.follow import follow
-from fovea.tuning.watch import Reported, Watch
+from fovea.tuning.watch import Watch
 
 
 def resolve(
@@ -64,7 +68,7 @@ def run(
     folder: Path,
     about: Mapping[str, Any],
     *,
-    trial: Reported | None = None,
+    trial: Reports | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Run one trial in its folder, from where it was if it had begun, and say how it ended.
@@ -81,71 +85,100 @@ def run(
         ArtifactError: the folder belongs to another study.
     """
     began = time.monotonic()
+    try:
+        return _run(plan, values, folder, about, trial, asked_to_stop, began)
+    except DiskFullError as error:
+        seconds = round(time.monotonic() - began, 3)
+        return Outcome("failed", failure="disk", message=str(error), seconds=seconds)
+
+
+def _run(
+    plan: Plan,
+    values: Values,
+    folder: Path,
+    about: Mapping[str, Any],
+    trial: Reports | None,
+    asked_to_stop: Callable[[], bool],
+    began: float,
+) -> Outcome:
     _claim(folder, about)
     settings = plan.space.settings(values)
     note = dict(about) | {"parameters": plan.space.asked(values), "started": time.time()}
     note |= {"settings": settings, "checkpoints": plan.target.checkpoints}
     write_json(folder / "trial.json", {"schema": 1, "state": "running"} | note)
+    number, peak_mb = about.get("number", 0), _peak_mb()
     watch = Watch(plan, trial, folder, asked_to_stop=asked_to_stop)
+
+    def work(seed: int | None, place: Path, watch: Watch) -> Outcome:
+        return _work(plan, settings, place, number, watch, seed)
+
     with follow(plan, folder, note) as following:
         try:
-            outcome = _work(plan, settings, folder, about.get("number", 0), watch)
+            ended = seeds.run(plan.file.seed_list, folder, watch, work)
         except ConfigError as error:
-            outcome = Outcome("failed", failure="config", message=str(error))
+            ended = Outcome("failed", failure="config", message=str(error))
         seconds = round(time.monotonic() - began, 3)
-        ended = {
-            "state": outcome.state,
-            "failure": outcome.failure,
-            "message": outcome.message,
-            "values": list(outcome.values),
-            "seconds": seconds,
-            "ended": time.time(),
-        }
-        write_json(folder / "result.json", ended)
-        write_json(folder / "trial.json", {"schema": 1} | note | ended)
-        following.end(End(outcome.state, outcome.values, outcome.failure, seconds))
+        peak = _peak_mb() if ended.failure == "oom" and _peak_mb() > peak_mb else None
+        ended = dataclasses.replace(
+            ended, metrics=dict(watch.latest), seconds=seconds, peak_mb=ended.peak_mb or peak
+        )
+        result = _result(ended, number)
+        write_json(folder / "result.json", result)
+        write_json(folder / "trial.json", {"schema": 1} | note | result)
+        following.end(End(ended.state, ended.values, ended.failure, seconds))
+    return ended
+
+
+def _work(
+    plan: Plan, settings: Values, folder: Path, number: int, watch: Watch, seed: int | None
+) -> Outcome:
+    """Run the target once with these settings, followed by the watch."""
+    if isinstance(plan.target, StageTarget):
+        if seed is not None:
+            settings = settings | {"seed": seed}
+        return stage_work.run(plan, plan.target, settings, folder, number, watch)
+    from fovea.tuning.foreign import work
+
+    return work.run(plan, plan.target, settings, folder, number, watch, seed or 0)
+
+
+def answered(folder: Path, number: int, study_id: str) -> Outcome | None:
+    """How a trial ended that could not say so any more; None where it had not come to its end."""
+    paths = [folder / "result.json", folder / "trial.json"]
+    if not all(path.is_file() for path in paths):
+        return None
+    result, note = (json.loads(path.read_text()) for path in paths)
+    is_it = note.get("study_id") == study_id and note.get("number") == result.get("number")
+    if not is_it or number != result.get("number") or result["state"] == "interrupted":
+        return None
     return Outcome(
-        outcome.state,
-        outcome.values,
-        outcome.failure,
-        outcome.message,
-        dict(watch.latest),
-        seconds,
-        outcome.signal,
+        result["state"],
+        tuple(result["values"]),
+        result["failure"],
+        result["message"],
+        result["metrics"],
+        result["seconds"],
+        seeds=tuple(result["seeds"]),
+        spread=result["spread"],
     )
-
-
-def _work(plan: Plan, settings: Values, folder: Path, number: int, watch: Watch) -> Outcome:
-    """Run the target with these settings, followed by the watch."""
-    if not isinstance(plan.target, StageTarget):
-        from fovea.tuning.foreign import work  # which answers in this module's words
-
-        return work.run(plan, plan.target, settings, folder, number, watch)
-    source = f"study {plan.file.study} #{number}"
-    recipe = plan.target.recipe_of(plan.target.config_of(settings, source=source).config)
-    write_text(folder / "config.yaml", to_yaml(recipe.steps[0].config))
-    write_text(folder / "command.txt", f"{_command(plan.target, folder)}\n")
-    done = execute(
-        recipe,
-        folder=folder / "run",
-        isolation=plan.file.trial.isolation,
-        watch=watch,
-        asked_to_stop=watch.asked_to_stop,
-    )
-    return _outcome(plan, done, watch)
 
 
 def end_lost(folder: Path) -> None:
     """End what a trial whose process was lost has left running."""
-    for place in (folder, folder / "run"):
+    for place in (folder, folder / "run", *folder.glob("seed-*"), *folder.glob("seed-*/run")):
         end_leftovers(owner(place))
 
 
 def forget_checkpoints(folder: Path) -> None:
     """Drop what a trial only needed to go on; numbers, settings and outputs stay."""
-    about: dict[str, Any] = json.loads((folder / "trial.json").read_text())
-    for checkpoints in folder.glob(about.get("checkpoints") or "run/stages/*/ckpt"):
-        shutil.rmtree(checkpoints)
+    path = folder / "trial.json"
+    if not path.is_file():
+        return  # another machine's
+    about: dict[str, Any] = json.loads(path.read_text())
+    pattern = about.get("checkpoints") or "run/stages/*/ckpt"
+    for place in (folder, *folder.glob("seed-*")):
+        for checkpoints in place.glob(pattern):
+            shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def _claim(folder: Path, about: Mapping[str, Any]) -> None:
@@ -160,24 +193,21 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
         )
 
 
-def _command(target: StageTarget, folder: Path) -> str:
-    if ":" in target.use:
-        return f"fovea run {folder / 'run' / 'recipe.yaml'}"
-    return f"fovea {target.name.replace('.', ' ')} --config {folder / 'config.yaml'}"
+def _result(ended: Outcome, number: int) -> dict[str, Any]:
+    return {
+        "number": number,
+        "state": ended.state,
+        "failure": ended.failure,
+        "message": ended.message,
+        "values": list(ended.values),
+        "metrics": dict(ended.metrics),
+        "seeds": list(ended.seeds),
+        "spread": dict(ended.spread),
+        "seconds": ended.seconds,
+        "ended": time.time(),
+    }
 
 
-def _outcome(plan: Plan, done: Run, watch: Watch) -> Outcome:
-    """What a run's end means for the study."""
-    stage = done.stages[0]
-    if done.state == "done":
-        watch.finish()
-        watch.latest |= stage.scores
-        return answer(plan, stage.scores, watch, seen=sorted(watch.latest))
-    if watch.reason == "interrupted" or (done.state != "failed" and not watch.reason):
-        number = done.manifest.get("signal") or 0
-        return Outcome("interrupted", failure="interrupted", signal=number)
-    if watch.reason:
-        return ended_by(plan, watch)
-    code, message = (stage.error.code, stage.error.message) if stage.error else ("error", "")
-    is_memory = code == "oom" or any(sign in message for sign in OUT_OF_MEMORY)
-    return Outcome("failed", failure="oom" if is_memory else code, message=message)
+def _peak_mb() -> float:
+    """The most memory that one child of this process has held, of those that have ended."""
+    return round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1)

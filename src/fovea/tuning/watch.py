@@ -6,23 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
+from fovea.runs.durable import saying_when_full
 from fovea.runs.events import encode, read_events
 from fovea.runs.stage import Event
+from fovea.tuning.outage import Reports
 from fovea.tuning.plan import Plan
-
-
-class Reported(Protocol):
-    """The part of an Optuna trial that is told how its run goes."""
-
-    def report(self, value: float, step: int) -> None:
-        """A value of the objective at a step."""
-        ...
-
-    def should_prune(self) -> bool:
-        """Whether to end it early."""
-        ...
 
 
 class Watch:
@@ -31,11 +20,12 @@ class Watch:
     def __init__(
         self,
         plan: Plan,
-        trial: Reported | None,
+        trial: Reports | None,
         folder: Path,
         *,
         asked_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.plan = plan
         self.file = plan.file
         self.goal = plan.goal
         self.trial = trial if len(plan.goals) == 1 else None
@@ -49,6 +39,12 @@ class Watch:
         self._earlier = [e for e in _events(folder / "run") if e["kind"] in ("metric", "rewind")]
         self.path.unlink(missing_ok=True)
 
+    def besides(self, folder: Path) -> Watch:
+        """The watch of another seed's work: it prunes nothing, and the trial's time goes on."""
+        other = Watch(self.plan, None, folder, asked_to_stop=self.asked_by_person)
+        other._began = self._began
+        return other
+
     def __call__(self, event: Event) -> None:
         """Take in one event of the run."""
         self._heard = time.monotonic()
@@ -61,7 +57,10 @@ class Watch:
     def asked_to_stop(self) -> bool:
         """Whether the run should stop; `reason` says why."""
         now, rules = time.monotonic(), self.file.trial
-        if not self.reason and self.asked_by_person():
+        if self.trial is not None:
+            self.trial.hand_on()
+        is_cut_off = self.trial is not None and self.trial.line.is_lost()
+        if not self.reason and (is_cut_off or self.asked_by_person()):
             self.reason = "interrupted"
         elif not self.reason and rules.timeout and now - self._began > rules.timeout:
             self.reason = "timeout"
@@ -100,7 +99,7 @@ class Watch:
             self.series.setdefault(name, {})[step] = value
         line = {"time": event.get("time") or round(time.time(), 3)}
         line |= {"step": event["step"], "epoch": event.get("epoch"), "metrics": event["metrics"]}
-        with self.path.open("ab") as file:
+        with saying_when_full("metrics.jsonl", self.path), self.path.open("ab") as file:
             file.write(encode(line))
         if self.trial is not None and self.goal.metric in event["metrics"]:
             value = event["metrics"][self.goal.metric]

@@ -1,17 +1,25 @@
-"""A worker: asks for a trial, runs it, tells how it ended, until the study is over."""
+"""A worker: asks for a trial, runs it, tells how it ended, until the study is over.
+
+Any number of them work in one study, each a process of its own, here or on other machines; all they
+share is the storage. The budget is counted there and never in a worker: one that sees as many
+trials ended or at work as are wanted asks for no more, and waits in case one of them is lost.
+"""
 
 from __future__ import annotations
 
-import socket
+import logging
+import shutil
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fovea.runs.lock import me
-from fovea.tuning import history, outcome, pruner, queue, sampler
+from fovea.errors import BackendError
+from fovea.tuning import history, outcome, owners, pruner, queue, recovery, sampler
 from fovea.tuning import trial as trials
-from fovea.tuning.ending import Clock, Ending, said, spent, stopped
+from fovea.tuning.ending import Clock, Ending, failures, said, spent, stopped
 from fovea.tuning.expression import ExpressionError
-from fovea.tuning.history import Record
+from fovea.tuning.history import ABOUT, Record
+from fovea.tuning.outage import Reports
 from fovea.tuning.outcome import Outcome
 from fovea.tuning.plan import Plan
 from fovea.tuning.space import Values
@@ -19,8 +27,14 @@ from fovea.tuning.tracks.follow import settle
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
     from fovea.tuning.study import Study
+
+REST_S = 0.25
+LONGEST_REST_S = 2.0
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -45,92 +59,154 @@ class Worker:
             tell: called with each trial that ended.
         """
         self.study, self.plan = study, plan
-        self.clock = Clock(plan.file, asked_to_stop)
+        self.clock = Clock(plan.file, asked_to_stop, since=study.session)
         self.begin, self.tell = begin, tell
-        self._failures: list[str] = []
+        self.me = owners.introduction()
+        self._rest_s = REST_S
+        self._is_short_of_room = False
 
     def work(self) -> Ending:
-        """Run trials until the study is over, and let their trackers finish."""
+        """Run trials until the study is over, and let their trackers finish.
+
+        Raises:
+            StorageLostError: the storage did not answer for a quarter of an hour.
+            BackendError: the command of the trials is gone.
+        """
+        key = f"worker:{self.me['host']}:{self.me['pid']}"
+        self.study.store.note(key, self.me)
         try:
-            return self._work()
+            ending = self._work()
+            self.study.store.note(key, self.me | {"ended": time.time()})
+            return ending
         finally:
             settle()
 
     def _work(self) -> Ending:
-        study, plan = self.study, self.plan
-        recover(study)
-        queue.first(study, plan)
+        study = self.study
         while True:
-            ending = self.clock.ending() or spent(plan.file, study.records, self._failures)
-            method = study.chosen(plan).method
-            if ending is None and method == "grid" and not queue.combination(study, plan):
-                ending = Ending("all combinations are done")
-            if ending:
+            if ending := self.clock.ending():
                 return said(ending, study.records)
-            ended, record = self._one(method)
+            if not self._has_room():
+                self._rest()
+                continue
+            with study.store.turn():
+                recovery.recover(study)
+                found = self._next()
+            if isinstance(found, Ending):
+                return said(found, study.records)
+            if found is None:
+                self._rest()
+                continue
+            self._rest_s = REST_S
+            ended, record = self._one(*found)
             self.tell(record)
             if ended.state == "interrupted" and not self.clock.is_late():
                 return stopped(143 if ended.signal == 15 else 130)
 
-    def _one(self, method: str) -> tuple[Outcome, Record]:
-        """Ask for a trial, run it, tell how it ended."""
+    # Asking
+
+    def _next(self) -> Ending | tuple[optuna.Trial, dict[str, Any]] | None:
+        """The next trial; the ending, where the study is over; nothing, where others may fail."""
         study, plan = self.study, self.plan
+        queue.first(study, plan)
+        records = study.records
+        if ending := spent(plan.file, records, failures(records, study.session)):
+            return ending
+        if queue.is_full(plan.file, records):
+            return None
+        method = study.chosen(plan).method
+        if method == "grid" and not queue.combination(study, plan, records):
+            is_at_work = any(record.state == "running" for record in records)
+            return None if is_at_work else Ending("all combinations are done")
         trial, about = self._ask(method)
-        number = trial.number
-        try:
-            values = plan.space.suggest(trial)
-        except ExpressionError as error:
-            ended = Outcome("failed", failure="formula", message=str(error))
-        else:
-            self.begin(number, values)
-            identity = {"study": plan.file.study, "study_id": study.id, "number": number}
-            ended = trials.run(
-                plan,
-                values,
-                study.folder / "trials" / about["folder"],
-                identity | about,
-                trial=trial,
-                asked_to_stop=self.clock.is_over,
-            )
-        if ended.state == "complete":
-            for name, excess in outcome.excesses(plan.file, ended.metrics).items():
-                trial.set_constraint(name, excess)
-        self._queue_again(number, ended)
-        study.store.tell(number, ended, about)
-        record = study.records[number]
-        self._keep(record)
-        return ended, record
+        if self._steps_back(trial.number, about):
+            return None
+        return trial, about
 
     def _ask(self, method: str) -> tuple[optuna.Trial, dict[str, Any]]:
         """The next trial, and what is noted about it from the start."""
+        from fovea.tuning.numbered import Numbered
+
         study, plan = self.study, self.plan
         records = study.records
-        queued = next((record for record in records if record.state == "waiting"), None)
-        number = queued.number if queued else len(records)
-        about: dict[str, Any] = dict(queued.about) if queued else {}
-        # A retry draws the random numbers of the trial that it does again.
-        first_hand = sum(one.retry_of is None for one in records if one.number < number)
-        about.setdefault("index", first_hand)
-        chosen = sampler.build(
-            method, plan.file.search, plan.space, goals=len(plan.goals), index=about["index"]
-        )
-        trial = study.store.ask(chosen, pruner.build(plan.file.prune, goals=len(plan.goals)))
+
+        def index_of(number: int, about: dict[str, Any]) -> int:
+            # A retry draws the random numbers of the trial that it does again.
+            first_hand = sum(one.retry_of is None for one in records if one.number < number)
+            return int(about.get("index", first_hand))
+
+        def make(trial: FrozenTrial) -> BaseSampler:
+            index = index_of(trial.number, trial.user_attrs.get(ABOUT, {}))
+            search, goals = plan.file.search, len(plan.goals)
+            return sampler.build(method, search, plan.space, goals=goals, index=index)
+
+        rule = pruner.build(plan.file.prune, goals=len(plan.goals))
+        trial = study.store.ask(Numbered(make), rule)
+        about: dict[str, Any] = dict(trial.user_attrs.get(ABOUT, {}))
+        about["index"] = index_of(trial.number, about)
         about.setdefault("folder", f"{trial.number:04d}-{study.id[:4]}")
-        about["owner"] = me()
+        about["owner"] = owners.this_process()
         study.store.describe(trial.number, about)
         return trial, about
 
-    def _queue_again(self, number: int, ended: Outcome) -> None:
-        """Queue a trial again where that is wanted after such an end."""
-        retries, record = self.plan.file.trial.retries, self.study.records[number]
-        if ended.state == "interrupted":
-            queue.again(self.study, record, "interrupted", queue.ENDLESS)
-        elif ended.state == "failed":
-            self._failures.append(ended.failure)
-            most = retries.oom if ended.failure == "oom" else retries.error
-            queue.again(self.study, record, ended.failure, most)
-        else:
-            self._failures.clear()
+    def _steps_back(self, number: int, about: dict[str, Any]) -> bool:
+        """Give a trial back that another machine's makes one too many; says whether it was."""
+        study, plan = self.study, self.plan
+        if study.store.address.is_local:
+            return False  # nobody asked meanwhile
+        records = study.records
+        if queue.has_twin(study, plan, records, number):
+            text = "another worker had the same trial"
+            study.store.tell(number, Outcome("failed", failure="surplus", message=text), about)
+            return True
+        if queue.is_surplus(plan.file, records, number):
+            about.pop("owner")
+            study.store.describe(number, about)
+            study.store.put_back(number)
+            return True
+        return False
+
+    # Running
+
+    def _one(self, trial: optuna.Trial, about: dict[str, Any]) -> tuple[Outcome, Record]:
+        """Run a trial, and tell how it ended, whatever happens."""
+        store, number = self.study.store, trial.number
+        with store.alive(number):
+            try:
+                ended = self._run(trial, about)
+            except (KeyboardInterrupt, BackendError) as error:
+                why = str(error) or "stopped at once"
+                store.tell(number, Outcome("failed", failure="interrupted", message=why), about)
+                queue.due(self.study, self.plan.file)
+                if isinstance(error, BackendError):
+                    raise
+                ended = Outcome("interrupted", failure="interrupted", signal=2)
+            else:
+                for name, excess in outcome.excesses(self.plan.file, ended).items():
+                    store.line.call(lambda n=name, e=excess: trial.set_constraint(n, e))
+                store.tell(number, ended, about)
+        with store.turn():
+            queue.due(self.study, self.plan.file)
+            record = self.study.records[number]
+            self._keep(record)
+        return ended, record
+
+    def _run(self, trial: optuna.Trial, about: dict[str, Any]) -> Outcome:
+        study, plan = self.study, self.plan
+        try:
+            values = study.store.line.call(lambda: plan.space.suggest(trial))
+        except ExpressionError as error:
+            return Outcome("failed", failure="formula", message=str(error))
+        self.begin(trial.number, values)
+        identity = {"study": plan.file.study, "study_id": study.id, "number": trial.number}
+        return trials.run(
+            plan,
+            values,
+            study.folder / "trials" / about["folder"],
+            identity | about,
+            trial=Reports(trial, study.store.line),
+            asked_to_stop=self.clock.is_over,
+        )
 
     def _keep(self, ended: Record) -> None:
         """Drop the checkpoints of all trials but the best."""
@@ -145,22 +221,27 @@ class Worker:
             if record.number not in kept:
                 trials.forget_checkpoints(study.trial_folder(record))
 
+    # Waiting
 
-def recover(study: Study) -> list[int]:
-    """Take up trials whose process was lost: end what it left, fail them, queue them again.
+    def _has_room(self) -> bool:
+        """Whether enough of the disk is free for another trial; says so when that changes."""
+        least = self.plan.file.resources.min_free
+        free = shutil.disk_usage(self.study.folder).free
+        is_short = free < least
+        if is_short and not self._is_short_of_room:
+            _log.warning(
+                "%.1f GB are free at %s, and resources.min_free is %.1f GB: no new trial begins "
+                "until there is room",
+                free / 1e9,
+                self.study.folder,
+                least / 1e9,
+            )
+        self._is_short_of_room = is_short
+        return not is_short
 
-    Only trials of this host are touched: that the lock is ours shows that their owner is gone.
-    """
-    lost: list[int] = []
-    for record in study.records:
-        host = record.about.get("owner", {}).get("host", socket.gethostname())
-        if record.state != "running" or host != socket.gethostname():
-            continue
-        if record.folder:
-            trials.end_lost(study.trial_folder(record))
-        # Queued before it is failed, so that a second kill between the two loses nothing.
-        queue.again(study, record, "stale", study.file.trial.retries.stale)
-        ended = Outcome("failed", failure="worker_lost", message="its process was lost")
-        study.store.tell(record.number, ended, record.about)
-        lost.append(record.number)
-    return lost
+    def _rest(self) -> None:
+        """Wait a little, longer each time, until something else is to be done."""
+        end = time.monotonic() + self._rest_s
+        self._rest_s = min(1.5 * self._rest_s, LONGEST_REST_S)
+        while time.monotonic() < end and not self.clock.asked_to_stop():
+            time.sleep(min(REST_S, max(0.0, end - time.monotonic())))

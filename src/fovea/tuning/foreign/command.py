@@ -99,6 +99,8 @@ class Command:
         """What makes it the same target."""
         said = self.settings.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         called = {name: said.get(name) for name in ("argv", "args", "flag", "env", "config")}
+        if called["config"]:  # its base is compared by what stands in it
+            called["config"] = {k: v for k, v in called["config"].items() if k != "base"} or None
         return {AT: self.use} | {
             f"{AT}.{name}": str(value) for name, value in called.items() if value is not None
         }

@@ -45,6 +45,7 @@ class ProcessTree:
         self.token = uuid.uuid4().hex
         self.console = folder / "console.log"
         self.was_killed = False
+        self.is_lost = False
         self._kill_at: float | None = None
         self._look_at = 0.0
         self._oom_kills = processes.oom_kills()

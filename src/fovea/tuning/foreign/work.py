@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fovea.runs.device import Placement, gpus, place
 from fovea.runs.durable import write_text
@@ -33,10 +33,43 @@ from fovea.tuning.tracks import doubles
 from fovea.tuning.watch import Watch
 
 POLL_S = 0.25
+FIRST_POLL_S = 0.01
+"""A trial is looked at this soon, then at each tenth more of its age, up to every `POLL_S`."""
 TRIM_EVERY_S = 30.0
-KEPT = ("trial.json", "metrics.jsonl")
+KEPT = ("trial.json", "metrics.jsonl", "trackers")
 LAST_LINES = 40
 DISK_FULL = ("No space left on device", "Disk quota exceeded")
+
+
+class Tree(Protocol):
+    """A command at work with all it started, on this machine or on a node of a cluster."""
+
+    console: Path
+    is_lost: bool
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        ...
+
+    def ask_to_stop(self, grace_s: float) -> None:
+        """Ask it, once, to save and leave within a time."""
+        ...
+
+    def kill(self) -> None:
+        """End all of it now."""
+        ...
+
+    def finish(self) -> int:
+        """End what is left of it, and give its exit status."""
+        ...
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether a process was ended for want of memory."""
+        ...
+
+    def trim_console(self) -> bool:
+        """Leave out the middle of a console that got too long."""
+        ...
 
 
 class Sources:
@@ -90,7 +123,7 @@ def _progress(report: Progress, folder: Path) -> Reader:
 
 def run(
     plan: Plan, command: Command, settings: Mapping[str, Any], folder: Path, number: int,
-    watch: Watch,
+    watch: Watch, seed: int = 0,
 ) -> Outcome:  # fmt: skip
     """Call the trainer in the trial's folder, and follow it to its end.
 
@@ -106,7 +139,7 @@ def run(
         if placement is None:
             return Outcome("interrupted", failure="interrupted")
         try:
-            tree = _start(plan, command, settings, folder, number, placement)
+            tree = _start(plan, command, settings, folder, number, placement, seed)
             return _follow(plan, tree, sources, watch)
         finally:
             placement.release()
@@ -159,6 +192,8 @@ def _replay(sources: Sources, watch: Watch, step: int | None) -> None:
 def _placed(file: StudyFile, watch: Watch) -> Placement | None:
     """GPUs for the trial, as soon as they are free; None where the study is to end before."""
     count = file.resources.gpus_per_trial
+    if file.resources.executor == "ray":
+        return Placement("cpu")  # the cluster gives GPUs out
     if not gpus() or count == 0:
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if gpus() else {}
         return Placement("cpu", hidden)
@@ -172,14 +207,13 @@ def _placed(file: StudyFile, watch: Watch) -> Placement | None:
 
 def _start(
     plan: Plan, command: Command, settings: Mapping[str, Any], folder: Path, number: int,
-    placement: Placement,
-) -> ProcessTree:  # fmt: skip
+    placement: Placement, seed: int,
+) -> Tree:  # fmt: skip
     port = free_port()
     visible_gpus = placement.environment.get("CUDA_VISIBLE_DEVICES", "")
-    seeds = plan.file.seeds
     places = command.places(
         study=plan.file.study, number=number, folder=folder, gpu=visible_gpus, port=port,
-        seed=seeds[0] if isinstance(seeds, tuple) else 0,
+        seed=seed,
     )  # fmt: skip
     call = command.delivery(settings, places)
     call.write()
@@ -193,12 +227,20 @@ def _start(
         **doubles.environment(plan.file.track, study=plan.file.study, folder=folder),
         **call.environment,
     }
+    if resources.executor == "ray":
+        from fovea.tuning.remote import RemoteCommand
+
+        return RemoteCommand(
+            resources, call.argv, folder=folder, cwd=call.cwd, environment=added,
+            grace_s=plan.file.trial.grace,
+        )  # fmt: skip
     return ProcessTree(call.argv, folder=folder, cwd=call.cwd, environment=visible(added, ()))
 
 
-def _follow(plan: Plan, tree: ProcessTree, sources: Sources, watch: Watch) -> Outcome:
+def _follow(plan: Plan, tree: Tree, sources: Sources, watch: Watch) -> Outcome:
     """Listen until the command has ended, and say what that means."""
-    trim_at = time.monotonic() + TRIM_EVERY_S
+    began = time.monotonic()
+    trim_at = began + TRIM_EVERY_S
     try:
         while not (is_over := tree.ended()):
             for point in sources.new():
@@ -210,7 +252,8 @@ def _follow(plan: Plan, tree: ProcessTree, sources: Sources, watch: Watch) -> Ou
             if time.monotonic() > trim_at:
                 trim_at = time.monotonic() + TRIM_EVERY_S
                 tree.trim_console()
-            time.sleep(POLL_S)
+            age = time.monotonic() - began
+            time.sleep(min(POLL_S, max(FIRST_POLL_S, age / 10)))
         status = tree.finish()
         if not watch.reason:  # a trial that was told to stop has its last value already
             for point in sources.new(is_over=is_over):
@@ -226,10 +269,13 @@ def _event(point: Point) -> dict[str, Any]:
     return {"kind": "metric", "step": point.step, "epoch": point.epoch, "metrics": metrics}
 
 
-def _outcome(plan: Plan, status: int, tree: ProcessTree, sources: Sources, watch: Watch) -> Outcome:
+def _outcome(plan: Plan, status: int, tree: Tree, sources: Sources, watch: Watch) -> Outcome:
     last = tail(tree.console, LAST_LINES)
     if watch.reason:
         return ended_by(plan, watch, percent=sources.percent)
+    if tree.is_lost:
+        text = "the node of the cluster was lost"
+        return Outcome("failed", failure="node_lost", message=text)
     if status == 0:
         scores = sources.scores()
         watch.latest |= scores
