@@ -139,6 +139,10 @@ STAGES: dict[str, Entry] = {
         "fovea.synth.stages:CLEAN",
         "image-text data goes through operators: filtered, changed, rid of duplicates",
     ),
+    "synth.export": Entry(
+        "fovea.synth.stages:EXPORT",
+        "rows become LLaVA's json with their questions, and back, or tar files; checked",
+    ),
 }
 
 

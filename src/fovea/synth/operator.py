@@ -49,8 +49,6 @@ class Operator(Config):
         None, "whether a row that fails goes to the ledger, or stops the run; the recipe's"
     )
 
-    name: ClassVar[str] = ""
-    """Its name in recipes; set where it is registered."""
     cost: ClassVar[Cost] = "cheap"
     changes: ClassVar[tuple[str, ...]] = ()
     """What a mapper changes: `text`, `images`."""
@@ -63,10 +61,21 @@ class Operator(Config):
     _compat: frozenset[str] = PrivateAttr(default=frozenset())
     _seed: int = PrivateAttr(default=0)
     _place: int = PrivateAttr(default=0)
+    _name: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        """Its name in the recipe."""
+        return self._name or type(self).__name__
 
     def bind(self, fields: Fields, compat: frozenset[str], *, seed: int, place: int) -> None:
         """Tell it the data set's fields, the quirks that are asked for, and its place."""
         self._fields, self._compat, self._seed, self._place = fields, compat, seed, place
+
+    def called(self, name: str) -> Operator:
+        """Itself, told its name in the recipe."""
+        self._name = name
+        return self
 
     @property
     def text_field(self) -> str:

@@ -1,14 +1,14 @@
 """The operators by name, and where each is; one is imported when a recipe names it.
 
-More come from files or packages that `custom_operator_paths` names: every Operator in them with a
-`name` of its own is registered.
+More come from files or packages that `custom_operator_paths` names, in which `register` stands
+before each.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from functools import cache
+from collections.abc import Callable
 
 from fovea.errors import ConfigError
 from fovea.synth.operator import Operator
@@ -90,25 +90,19 @@ OPERATORS: dict[str, str] = {
 _CUSTOM: dict[str, type[Operator]] = {}
 
 
-def register(operator: type[Operator]) -> type[Operator]:
-    """Add an operator under its `name`; use it as a decorator."""
-    _CUSTOM[operator.name] = operator
-    return operator
+def register(name: str) -> Callable[[type[Operator]], type[Operator]]:
+    """Add an operator under a name: `@register("shout_mapper")` before its class."""
+
+    def add(operator: type[Operator]) -> type[Operator]:
+        _CUSTOM[name] = operator
+        return operator
+
+    return add
 
 
 def names() -> list[str]:
     """The names of all operators, sorted."""
     return sorted({*OPERATORS, *_CUSTOM})
-
-
-@cache
-def _builtin(name: str) -> type[Operator]:
-    module, _, target = OPERATORS[name].partition(":")
-    found: type[Operator] = getattr(importlib.import_module(module), target)
-    if "name" in vars(found) and found.name != name:
-        return type(found.__name__, (found,), {"name": name, "__module__": module})
-    found.name = name
-    return found
 
 
 def operator_class(name: str) -> type[Operator]:
@@ -120,7 +114,8 @@ def operator_class(name: str) -> type[Operator]:
     if name in _CUSTOM:
         return _CUSTOM[name]
     if name in OPERATORS:
-        return _builtin(name)
+        module, _, target = OPERATORS[name].partition(":")
+        return getattr(importlib.import_module(module), target)
     near = difflib.get_close_matches(name, names(), n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     raise ConfigError(f"'{name}' is not an operator.{hint} docs/synth-operators.md lists them all.")

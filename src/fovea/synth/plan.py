@@ -276,7 +276,7 @@ def _made(name: str, given: dict[str, Any], where: str, problems: list[str]) -> 
         if value is not None or key not in model.model_fields
     }
     try:
-        return model(**wanted)
+        return model(**wanted).called(name)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             problems.append(f"{where} {name}{_said(model, detail)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fovea.runs.stage import Output, Stage
 from fovea.synth.settings.clean import CleanConfig
+from fovea.synth.settings.export import ExportConfig
 
 CLEAN = Stage(
     name="synth.clean",
@@ -27,5 +28,21 @@ CLEAN = Stage(
     resumable="items",
     metrics={"read": "max", "kept": "max", "errors": "min", "kept_part": "max"},
     positional=("dataset_path",),
+    requires=("synth",),
+)
+EXPORT = Stage(
+    name="synth.export",
+    summary="rows become LLaVA's json with their questions, and back, or tar files; checked",
+    config=ExportConfig,
+    implementation="fovea.synth.export:export",
+    outputs={
+        "llava": Output("llava", "llava.json", "conversations; to=llava", optional=True),
+        "dataset": Output("samples", "dataset", "res.jsonl; to=dj", optional=True),
+        "tars": Output("folder", "tars", "shard-00000.tar ...; to=webdataset", optional=True),
+        "report": Output("scores", "report.json", "rows read, written and left out"),
+        "left_out": Output("table", "left_out.jsonl", "what was left out, and why", optional=True),
+    },
+    metrics={"read": "max", "written": "max", "left_out": "min"},
+    positional=("dataset_path", "original_llava_ds_path"),
     requires=("synth",),
 )

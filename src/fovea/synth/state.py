@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,15 @@ class StateWriter:
         self._keys: list[dict[str, np.ndarray]] = []
         self._stale: set[str] = set()
         self._has_stats = False
+
+    def __enter__(self) -> StateWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave nothing half done behind."""
+        self._rows.close()
+        self._stats.close()
+        shutil.rmtree(self.draft, ignore_errors=True)
 
     def write(self, batch: Batch, keys: Mapping[str, np.ndarray]) -> None:
         """Add rows."""
@@ -286,8 +296,3 @@ def loaded(line: bytes) -> Sample:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         return json.loads(line.decode("utf-8", "replace"))
-
-
-def as_told(outcome: Outcome) -> dict[str, Any]:
-    """An outcome for a report."""
-    return asdict(outcome)

@@ -47,12 +47,12 @@ def work(plan: Plan, task: Task) -> None:
         if isinstance(task.part, Part)
         else batches_of(task.part, plan.handling)
     )
-    writer = StateWriter(task.target, plan.handling, is_last=task.is_last)
-    for batch in rows:
-        done, keys = through.through(batch)
-        writer.write(done, keys)
-        outcome.counts.kept += len(done)
-    writer.publish(outcome)
+    with StateWriter(task.target, plan.handling, is_last=task.is_last) as writer:
+        for batch in rows:
+            done, keys = through.through(batch)
+            writer.write(done, keys)
+            outcome.counts.kept += len(done)
+        writer.publish(outcome)
 
 
 def _begin(custom: Sequence[str], packed: bytes, parent: int) -> None:
