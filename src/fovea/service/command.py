@@ -79,6 +79,7 @@ def serve(settings: ServeConfig, *, file: Path | None = None) -> int:
 
     from fovea.service import logs
     from fovea.service.app import create_app
+    from fovea.service.patience import patient_for
 
     logs.begin(settings.logging)
     served = create_app(settings, file)
@@ -100,6 +101,7 @@ def serve(settings: ServeConfig, *, file: Path | None = None) -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            http=patient_for(settings.uploads.idle_s),
             proxy_headers=bool(settings.access.trusted_proxies),
             forwarded_allow_ips=settings.access.trusted_proxies,
             timeout_keep_alive=settings.performance.timeout_keep_alive,
