@@ -98,7 +98,6 @@ for _kind in (
     Kind("boxes", "boxes", (".json", ".npy")),
     Kind("onnx", "a network in ONNX", (".onnx",)),
     Kind("samples", "image-text data", (".jsonl", ".json", ".parquet", ".gz"), is_folder=True),
-    Kind("conversations", "image-text conversations as LLaVA has them", (".json",)),
     Kind("vlm", "a vision-language model's folder", is_folder=True),
     Kind("answers", "a model's answers", (".jsonl",)),
     Kind("llava", "conversations in LLaVA's form", (".json",)),

@@ -1,0 +1,155 @@
+"""`vlm.evaluate`: a model answers a benchmark's questions, and the answers are scored.
+
+Answers are written as they come, so that a run that was stopped goes on with the next ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fovea.errors import ConfigError
+from fovea.metrics.choices import circular_accuracy, questions, report, vanilla_accuracy
+from fovea.runs.durable import write_json, write_text
+from fovea.runs.stage import Context
+from fovea.vlm.answers_page import Shown, answers_page
+from fovea.vlm.settings.evaluate import EvaluateConfig
+from fovea.vlm.tasks import mmbench, textvqa
+from fovea.vlm.tasks.item import Answer, Item, read_answers
+
+
+def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
+    """Ask, score, and write answers, scores and a page to read them on."""
+    if (config.model is None) == (config.answers is None):
+        raise ConfigError(
+            "either a model answers or answers are given; "
+            f"{'both' if config.model else 'neither'} are here. Set model or answers."
+        )
+    items = _items(config)
+    if config.answers is not None:
+        answers, where = read_answers(config.answers), config.answers
+    else:
+        where = context.folder / "answers.jsonl"
+        answers = _asked(config, context, items, where)
+    if config.task == "mmbench":
+        scores, shown = _mmbench(items, answers, where)
+        mmbench.write_upload(context.output("upload"), items, answers, where=where)
+    else:
+        scores, shown = _textvqa(config, items, answers, where)
+    _write(config, context, answers, scores, shown)
+    return {"score": scores["accuracy"], "questions": float(len(shown))}
+
+
+def _items(config: EvaluateConfig) -> list[Item]:
+    if config.task == "mmbench":
+        return mmbench.read_items(
+            config.questions,
+            style=config.style,
+            language=config.language,
+            all_rounds=config.all_rounds,
+        )
+    return textvqa.read_items(
+        config.questions, config.images, prompts=config.prompts, with_ocr=config.ocr
+    )
+
+
+def _asked(
+    config: EvaluateConfig, context: Context, items: Sequence[Item], path: Path
+) -> list[Answer]:
+    """The model's answers, in the order of the questions; those that are there already stay."""
+    import torch
+
+    from fovea.vlm.generate import answer
+    from fovea.vlm.model.model import load
+
+    assert config.model is not None
+    model = load(config.model, seed=config.seed).to(context.device).eval()
+    generator = torch.Generator().manual_seed(config.seed)
+    batches = {
+        str(start): items[start : start + config.batch]
+        for start in range(0, len(items), config.batch)
+    }
+    for start in context.each(batches):
+        batch = batches[start]
+        texts = answer(
+            model,
+            [item.model_input for item in batch],
+            [item.image for item in batch],
+            most=config.most_tokens,
+            shape=config.shape,
+            temperature=config.temperature,
+            generator=generator,
+        )
+        with path.open("a", encoding="utf-8") as file:
+            for item, text in zip(batch, texts, strict=True):
+                file.write(Answer(item.id, item.prompt, text).line(config.model.name) + "\n")
+    by_key = {(found.id, found.prompt): found for found in read_answers(path)}
+    return [by_key[item.id, item.prompt] for item in items]
+
+
+def _textvqa(
+    config: EvaluateConfig, items: Sequence[Item], answers: Sequence[Answer], where: Path
+) -> tuple[dict[str, float], list[Shown]]:
+    mean, scored = textvqa.score(items, answers, where=where, processor=config.processor)
+    shown = [
+        Shown(one.item, one.text, one.score, ", ".join(dict.fromkeys(one.item.facts["answers"])))
+        for one in scored
+    ]
+    return {"accuracy": mean}, shown
+
+
+def _mmbench(
+    items: Sequence[Item], answers: Sequence[Answer], where: Path
+) -> tuple[dict[str, float], list[Shown]]:
+    rows = mmbench.choices(items, answers, where=where)
+    asked = questions(rows)
+    scores = {
+        "accuracy": circular_accuracy(asked),
+        "vanilla": vanilla_accuracy(rows),
+        **{f"group/{name}": value for name, value in report(asked).items() if name != "Overall"},
+    }
+    shown = [
+        Shown(item, row.prediction, float(row.is_hit), row.answer)
+        for item, row in zip(items, rows, strict=True)
+    ]
+    return scores, shown
+
+
+def _write(
+    config: EvaluateConfig,
+    context: Context,
+    answers: Sequence[Answer],
+    scores: dict[str, float],
+    shown: Sequence[Shown],
+) -> None:
+    model = config.model.name if config.model else "answers"
+    lines = [answer.line(model) for answer in answers]
+    write_text(context.output("answers"), "\n".join(lines) + "\n")
+    document: dict[str, Any] = {
+        "task": config.task,
+        "scores": scores,
+        "tags": config.tags,
+        "questions": _by_question(config.task, shown),
+    }
+    write_json(context.output("scores"), document)
+    write_text(context.output("page"), answers_page(config.task, scores, shown, tags=config.tags))
+
+
+def _by_question(task: str, shown: Sequence[Shown]) -> dict[str, float]:
+    """A score a question; of MMBench a question counts if all its rotations do."""
+    found: dict[str, float] = {}
+    for number, one in enumerate(shown):
+        id = one.item.id
+        if task == "mmbench":
+            key = str(int(id) % 1_000_000)
+            found[key] = min(found.get(key, 1.0), one.score)
+        else:
+            found[id if id not in found else f"{id}-{number}"] = one.score
+    return found
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """A scores file of this stage."""
+    return json.loads(path.read_text(encoding="utf-8"))
