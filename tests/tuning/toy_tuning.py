@@ -25,10 +25,13 @@ class ToyConfig(Config):
     fate: Literal["well", "nan", "error", "silent", "memory"] = setting("well", "how it ends")
     pause_s: float = setting(0.0, "rest after each step, in s", ge=0)
     layers: tuple[int, ...] = setting((1, 2), "a list")
+    seed: int = setting(0, "of the noise", ge=0)
+    noise: float = setting(0.0, "how much its score hangs on the seed", ge=0)
 
 
 def quality(config: ToyConfig) -> float:
-    return 30.0 - (config.x - 2.0) ** 2 - abs(config.depth - 3) - math.log10(config.optimizer.rate)
+    luck = config.noise * math.sin(config.seed)
+    return luck + 30.0 - (config.x - 2.0) ** 2 - abs(config.depth - 3) - math.log10(config.optimizer.rate)
 
 
 def work(config: ToyConfig, context: Context) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 from typing import Any
 
@@ -30,6 +31,7 @@ class MLflow:
             address: of the store; `auto` is SQLite in the study's folder.
         """
         client: Any = importlib.import_module("mlflow").MlflowClient
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table it makes
         entities: Any = importlib.import_module("mlflow.entities")
         self._metric, self._param = entities.Metric, entities.Param
         self.card = card

@@ -38,9 +38,15 @@ class WandB:
             dir=str(card.records),
             mode=wanted.mode,
             reinit="create_new",
-            # This process's own console and processor say nothing of the trial.
+            # This process's own console, packages and processor say nothing of the trial, and its
+            # command line may hold the address of a storage.
             settings=wandb.Settings(
-                silent=True, console="off", disable_git=True, x_disable_stats=True
+                silent=True,
+                console="off",
+                disable_git=True,
+                x_disable_stats=True,
+                x_disable_meta=True,
+                x_save_requirements=False,
             ),
         )
         self._run.define_metric("step", hidden=True)

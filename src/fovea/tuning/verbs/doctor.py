@@ -150,11 +150,11 @@ def _disk(plan: Plan, folder: Path) -> Iterator[Advice]:
     """Whether the disk holds what the trials to come will leave, going by those that were."""
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
-    if free < plan.file.trial.min_free:
+    if free < plan.file.resources.min_free:
         yield Advice(
             "disk",
-            f"{free / GB:.1f} GB are free at {place}, less than trial.min_free "
-            f"({plan.file.trial.min_free / GB:.1f} GB): no trial would begin. Make room.",
+            f"{free / GB:.1f} GB are free at {place}, less than resources.min_free "
+            f"({plan.file.resources.min_free / GB:.1f} GB): no trial would begin. Make room.",
         )
         return
     done = [one for one in (folder / "trials").glob("*") if (one / "result.json").is_file()]

@@ -17,7 +17,10 @@ def main(arguments: list[str]) -> int:
     parser = words.parser(
         "", "Search for better settings. The same command starts a study and goes on with it."
     )
-    parser.epilog = f"The other verbs (STUDY is its folder, its name, or its study file):\n{verbs}"
+    parser.epilog = (
+        f"The other verbs (STUDY is its folder, its name, or its study file):\n{verbs}\n\n"
+        f"What a study file may say:\n{_settings()}"
+    )
     words.add_study(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="finished trials to stop at")
     parser.add_argument("--timeout", metavar="6h", help="time after which no new trial begins")
@@ -47,6 +50,22 @@ def main(arguments: list[str]) -> int:
         (console.warn if ending.exit_code == 1 else console.say)(f"{ending.reason}.")
         conclude(study)
     return ending.exit_code
+
+
+def _settings() -> str:
+    """Every setting of a study file, with its default."""
+    from pydantic_core import PydanticUndefined
+
+    from fovea.declaration import branches, fields
+    from fovea.dialect import line
+    from fovea.tuning.definition import StudyFile
+
+    rows: list[tuple[str, str]] = []
+    for path, info in fields(StudyFile):
+        is_open = info.default in (None, PydanticUndefined) or branches(info.annotation)
+        name = ".".join(map(str, path)) + ("" if is_open else f"={line(info.default)}")
+        rows.append((name, info.description or ""))
+    return console.aligned(rows, indent=2)
 
 
 def conclude(study: Study) -> None:
