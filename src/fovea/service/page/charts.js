@@ -33,7 +33,7 @@ export function spark(curves) {
   const { name, points } = found;
   const steps = points.map(([step]) => step), values = points.map(([, value]) => value);
   const [left, right, low, high] = [Math.min(...steps), Math.max(...steps), Math.min(...values), Math.max(...values)];
-  const place = ([step, value]) => `${((step - left) / (right - left || 1) * WIDTH).toFixed(1)} ${((high - value) / (high - low || 1) * (HEIGHT - 4) + 2).toFixed(1)}`;
+  const place = (/** @type {[number, number]} */ [step, value]) => `${((step - left) / (right - left || 1) * WIDTH).toFixed(1)} ${((high - value) / (high - low || 1) * (HEIGHT - 4) + 2).toFixed(1)}`;
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.setAttribute("class", "spark");

@@ -68,14 +68,14 @@ export function choice({ path, kind, samples, changed }) {
     }
   }
 
-  element.addEventListener("dragover", (event) => {
+  element.addEventListener("dragover", (/** @type {DragEvent} */ event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
     event.stopPropagation();
     element.classList.add("over");
   });
   element.addEventListener("dragleave", () => element.classList.remove("over"));
-  element.addEventListener("drop", async (event) => {
+  element.addEventListener("drop", async (/** @type {DragEvent} */ event) => {
     event.preventDefault();
     event.stopPropagation();
     element.classList.remove("over");

@@ -18,7 +18,6 @@ const DRAWINGS = {
   home: "M4 11.5 12 5l8 6.500M6.5 10v9h11v-9",
   full: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   sliders: "M5 7h8M17 7h2M5 12h2M11 12h8M5 17h9M18 17h1M13 5v4M7 10v4M14 15v4",
-  more: "M5.5 12h.01M12 12h.01M18.5 12h.01",
   stop: "M7 7h10v10H7z",
   again: "M5 12a7 7 0 1 0 2.2-5.100M5 4.500V8h3.5",
   open: "M13.5 5H19v5.500M19 5l-8 8M17 14v5H5V7h5",
@@ -41,7 +40,7 @@ const DRAWINGS = {
  * @returns {any}
  */
 export function make(name, { text, on = {}, ...properties } = {}, ...children) {
-  const element = document.createElement(name);
+  const element = /** @type {any} */ (document.createElement(name));
   if (text !== undefined) element.textContent = text;
   for (const [key, value] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
@@ -66,7 +65,7 @@ export function icon(name) {
 
 /**
  * A button with a drawing, a word, or both; without a word `label` names it.
- * @param {{drawing?: keyof typeof DRAWINGS, word?: string, label?: string, className?: string, press: (event: Event) => void}} about
+ * @param {{drawing?: keyof typeof DRAWINGS, word?: string, label?: string, className?: string, press: (event: Event) => void} & Properties} about
  */
 export function button({ drawing, word, label, className = "quiet", press, ...more }) {
   return make("button", { type: "button", className, title: label, "aria-label": label, ...more, on: { click: press } },
@@ -93,7 +92,7 @@ export function dialog(title, closeWord, ...children) {
     make("header", {}, heading, button({ drawing: "close", label: closeWord, className: "bare", press: () => opened.close() })),
     ...children);
   opened.addEventListener("close", () => opened.remove());
-  opened.addEventListener("click", (event) => { if (event.target === opened) opened.close(); });
+  opened.addEventListener("click", (/** @type {Event} */ event) => { if (event.target === opened) opened.close(); });
   document.body.append(opened);
   opened.showModal();
   return opened;

@@ -17,7 +17,7 @@ export function plain(node, definitions) {
   return { ...plain(inner, definitions), ...rest, isOptional: Boolean(anyOf) };
 }
 
-/** A value as one types it. @param {any} value */
+/** A value as one types it. @param {any} value @returns {string} */
 function shown(value) {
   if (value === undefined || value === null || value === "") return "";
   if (typeof value === "number") return String(Number(value.toPrecision(6)));

@@ -36,7 +36,8 @@ export async function dropped(transfer) {
     }
   }
   // Entries are gone once the event is over, so they are taken before anything is waited for.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) found.push(...[...transfer.files].map((file) => ({ file, name: file.name })));
   for (const item of entries) await walk(item, "");
   return found.filter(({ file }) => !file.name.startsWith("."));
 }

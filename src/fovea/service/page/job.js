@@ -91,6 +91,11 @@ class JobPage {
     this.columns = make("div", { className: "columns" }, this.sights, this.report);
     this.element = make("div", { className: "jobpage" }, this.head, this.trouble, this.columns);
     this.timer = 0;
+    this.isRead = false;
+    // What was shown last, so that the same is not made again.
+    this.told = "";
+    this.reported = "";
+    this.shown = "";
     this.look = () => this.refresh();
     jobs.addEventListener("change", this.look);
     this.refresh();

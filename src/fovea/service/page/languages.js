@@ -37,10 +37,12 @@ export function say(key, values = {}) {
 /** Put the words into every element below `root` that asks for them. @param {ParentNode} root */
 export function translate(root = document) {
   document.documentElement.lang = language;
-  for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-  for (const element of root.querySelectorAll("[data-say-label]")) {
-    element.setAttribute("aria-label", say(element.dataset.sayLabel));
-    if (element.localName === "button" || element.localName === "a") element.title = say(element.dataset.sayLabel);
+  const asking = (/** @type {string} */ what) => /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(what));
+  for (const element of asking("[data-say]")) element.textContent = say(element.dataset.say ?? "");
+  for (const element of asking("[data-say-label]")) {
+    const words = say(element.dataset.sayLabel ?? "");
+    element.setAttribute("aria-label", words);
+    if (element.localName === "button" || element.localName === "a") element.title = words;
   }
 }
 

@@ -84,7 +84,7 @@ async function sheet(stage, samples, like) {
 /** @param {string} [kind] @param {URLSearchParams} [query] */
 export async function openStart(kind, query) {
   const { stages, samples } = await (catalog ??= ask("/v1/stages").catch((error) => { catalog = undefined; throw error; }));
-  const stage = stages.find((one) => one.kind === kind);
+  const stage = stages.find((/** @type {Stage} */ one) => one.kind === kind);
   const hint = make("div", { className: "sheet empty" }, make("h1", { text: say("start.title") }), make("p", { text: say("start.hint") }));
   const element = make("div", { className: `start${stage ? " chosen" : ""}` }, list(stages, kind), stage ? await sheet(stage, samples, query?.get("like") ?? "") : hint);
   requestAnimationFrame(() => element.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }));

@@ -2,9 +2,10 @@
 
 import { request } from "./api.js";
 import { openDownload } from "./download.js";
-import { button, icon, make, tell } from "./elements.js";
+import { button, make, tell } from "./elements.js";
 import { pick } from "./files.js";
 import { openFilm } from "./film.js";
+import { hero } from "./hero.js";
 import { number, say } from "./languages.js";
 import { lookPanel } from "./look.js";
 import { showQueue } from "./queue.js";
@@ -17,7 +18,6 @@ import { LOOK, Walk } from "./walk.js";
 /** @typedef {import("./api.js").Sent} Sent */
 
 const { fovea } = /** @type {any} */ (window);
-const SAMPLES = ["still_life/test_003/rgba.png", "still_life/test_012/rgba.png", "still_life/test_017/rgba.png"];
 const MOVES = new Set(["KeyW", "KeyA", "KeyS", "KeyD", "KeyQ", "KeyE", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "ShiftLeft", "ShiftRight"]);
 
 /** The studio is made once and stays, with its scenes, while other views are looked at. */
@@ -47,7 +47,7 @@ class Studio {
     this.list = make("ul", { className: "shelf", "aria-label": say("shelf.title") });
     this.notice = make("p", { className: "notice", role: "status" });
     this.caption = make("p", { className: "caption" });
-    this.hero = this.makeHero();
+    this.hero = hero((isFolder) => this.pick(isFolder));
     this.tools = this.makeTools();
     this.look = lookPanel(() => this.walk, { ...LOOK, ...kept("look", {}) });
     this.stage = make("div", { className: "stage" }, canvas, this.hero, this.notice, this.caption, this.tools);
@@ -61,21 +61,6 @@ class Studio {
         this.list),
       this.stage, this.look);
     this.refresh();
-  }
-
-  makeHero() {
-    const samples = make("div", { className: "samples" }, ...SAMPLES.map((path, index) => make("button", {
-      type: "button", "aria-label": say("hero.sample", { n: index + 1 }),
-      on: { click: () => shelf.ask(`samples/${path}`, path.split("/")[0].replace("_", " "), `/page/samples/${path}`) },
-    }, make("img", { src: `/page/samples/${path}`, alt: "", loading: "lazy" }))));
-    return make("div", { className: "hero" },
-      make("div", { className: "frame" }, icon("photo"),
-        make("h2", { text: say("hero.title") }),
-        make("p", { text: say("hero.text") }),
-        make("div", { className: "adders" },
-          button({ word: say("pick.photographs"), className: "go", press: () => this.pick(false) }),
-          button({ word: say("pick.folder"), className: "quiet", press: () => this.pick(true) })),
-        make("p", { className: "hint", text: say("hero.samples") }), samples));
   }
 
   makeTools() {
@@ -212,11 +197,12 @@ class Studio {
   setMode(mode) {
     this.mode = mode;
     this.walk?.view.rig.setMode(mode === "fly" ? "walk" : "orbit");
-    for (const [index, one] of this.modes.entries()) one.setAttribute("aria-pressed", String((index === 1) === (mode === "fly")));
+    for (const [index, one] of (this.modes ?? []).entries()) one.setAttribute("aria-pressed", String((index === 1) === (mode === "fly")));
   }
 
   home() {
-    this.walk?.view.mesh && this.walk.view.home();
+    const view = this.walk?.view;
+    if (view?.mesh) view.home();
     this.setMode(this.mode);
   }
 

@@ -38,6 +38,7 @@ export class Walk {
   /** @param {any} view */
   constructor(view) {
     this.view = fovea.view = view;
+    fovea.walk = this;
     this.effects = new Effects(/** @type {any} */ (window).foveaVendor.dyno);
     this.look = { ...LOOK, ...kept("look", {}) };
     /** @type {Map<string, Loaded>} */
