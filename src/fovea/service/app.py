@@ -32,6 +32,7 @@ from fovea.service.routes import (
     jobs,
     keys,
     pages,
+    plugins,
     predict,
     reference,
     system,
@@ -49,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalog.router,
     predict.router,
     batch.router,
+    plugins.router,
 )
 """What only a known caller may use."""
 OPEN_ROUTERS: tuple[APIRouter, ...] = (

@@ -33,7 +33,7 @@ _SECRETS = (
     re.compile(r"(?<=://)([^/\s:@]*:[^/\s@]+)(?=@)"),
     re.compile(r"\b(fv_\w+?_)[\w-]{8,}"),
     re.compile(r"\b(whsec_)[\w+/=-]+"),
-    re.compile(r"((?:bearer|x-api-key|authorization|token|secret|password)[\"']?[\s:=]+)"
+    re.compile(r"((?:bearer|x-api-key|authorization|token|secret|password)[\"']?[\s:=]+[\"']?)"
                r"(?:bearer\s+)?[\w.~+/=-]{8,}", re.IGNORECASE),
     re.compile(r"\b()eyJ[\w-]+\.[\w-]+\.[\w-]*"),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from fovea.service.photo import tuning
 from fovea.service.photo.devices import Allowed, Chosen, choose
 from fovea.service.photo.model import Loaded, load_once
 from fovea.service.photo.recipe import engine
+from fovea.service.plugins.installed import MODEL, strangers
 from fovea.service.problems import RefusedError
 from fovea.service.settings import ServeConfig
 from fovea.service.settings.section import write_section
@@ -49,6 +50,8 @@ class PhotoDesk:
         asked = self.settings.mode != "auto"
         for note in (*self.chosen.notes, *without_tensorrt(self.settings)):
             log.log(logging.WARNING if asked or self.chosen.is_gpu else logging.INFO, note)
+        for note in strangers(self.settings.plugins):
+            log.warning(note)
         log.info("computes on %s (%s)", self.chosen.name, self.chosen.device)
         self._apply()
         if self.settings.model.preload or self.settings.auto_tune.enabled:
@@ -94,7 +97,11 @@ class PhotoDesk:
     def _load(self) -> None:
         if self.settings.auto_tune.enabled:
             self._tune()
+        checkpoint = self.settings.model.checkpoint
         if not self.settings.model.preload:
+            return
+        if checkpoint.startswith(MODEL):
+            self.loaded = Loaded(checkpoint)  # known by its first task
             return
         self.loaded = load_once(engine(self.settings, self.chosen), self.chosen.device)
         if self.loaded.trouble:

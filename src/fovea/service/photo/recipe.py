@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fovea import dialect
+from fovea.errors import ConfigError
 from fovea.runs import recipe as recipes
 from fovea.runs.recipe import Recipe
 from fovea.service.photo.devices import Chosen
 from fovea.service.photo.options import PredictOptions
 from fovea.service.photo.sizes import LARGEST, Settled, settled
+from fovea.service.plugins.installed import MODEL, Plugin, enabled
 from fovea.service.settings import ServeConfig
 
+STAGES = "fovea.service.plugins.stages"
 CROPS, TILE = 5, 256
 """What the network works on at a time: photo.predict's own defaults."""
 SUFFIX = {"compressed": "compressed.ply"}
@@ -47,28 +50,42 @@ def recipe_of(
     Raises:
         ConfigError: a setting of the service does not fit, such as a checkpoint.
     """
-    stages: dict[str, Any] = {
-        "predict": {
-            "use": "photo.predict",
-            "with": {
-                "photo": str(photo),
-                "photograph": _given(focal_mm=options.focal_mm, focal_px=options.focal_px),
-                "engine": engine(settings, chosen),
-            },
-        }
-    }
-    size = size_of(options, settings, dynamic_size)
-    if conversion := _conversion(options, size):
-        stages["convert"] = {
-            "use": "photo.convert",
-            "with": {"scene": "${predict.out.scene}", **conversion},
-        }
+    stages: dict[str, Any] = {}
+    source, scene = str(photo), "${predict.out.scene}"
+    before = [] if photo.is_dir() else enabled("preprocess", settings.plugins)
+    if before:
+        stages["prepare"] = _step(f"{STAGES}:PREPARE", photo=source, plugins=_uses(before))
+        source = "${prepare.out.photo}"
+    stages["predict"] = _prediction(options, source, settings, chosen)
+    after = [] if photo.is_dir() else enabled("postprocess", settings.plugins)
+    if after:
+        stages["finish"] = _step(f"{STAGES}:FINISH", scene=scene, plugins=_uses(after))
+        scene = "${finish.out.scene}"
+    if conversion := _conversion(options, size_of(options, settings, dynamic_size)):
+        stages["convert"] = _step("photo.convert", scene=scene, **conversion)
     if options.video != "none":
-        stages["film"] = {
-            "use": "photo.film",
-            "with": {"scene": "${predict.out.scene}", "trajectory": options.video},
-        }
+        stages["film"] = _step("photo.film", scene=scene, trajectory=options.video)
     return _loaded({"name": "predict", "stages": stages})
+
+
+def _prediction(
+    options: PredictOptions, photo: str, settings: ServeConfig, chosen: Chosen
+) -> dict[str, Any]:
+    """The stage that predicts: ours, or a plugin's."""
+    photograph = _given(focal_mm=options.focal_mm, focal_px=options.focal_px)
+    name = settings.model.checkpoint
+    if not name.startswith(MODEL):
+        network = engine(settings, chosen)
+        return _step("photo.predict", photo=photo, photograph=photograph, engine=network)
+    known = {one.name: one for one in enabled("model", settings.plugins)}
+    found = known.get(name.removeprefix(MODEL))
+    if found is None:
+        raise ConfigError(
+            f"model.checkpoint is {name}, and no such plugin is installed and enabled. There are:"
+            f" {', '.join(known) or 'none'}."
+        )
+    use = _uses([found])[0]
+    return _step(f"{STAGES}:FOREIGN", photo=photo, photograph=photograph, plugin=use)
 
 
 def size_of(
@@ -122,6 +139,14 @@ def _conversion(options: PredictOptions, size: Settled) -> dict[str, Any]:
     )
     is_own = options.format == "ply" and not asked
     return {} if is_own else {"format": options.format, "check": False, **asked}
+
+
+def _step(use: str, **settings: Any) -> dict[str, Any]:
+    return {"use": use, "with": settings}
+
+
+def _uses(plugins: Sequence[Plugin]) -> list[dict[str, Any]]:
+    return [{"name": one.name, "version": one.version, "settings": one.settings} for one in plugins]
 
 
 def _given(**values: Any) -> dict[str, Any]:

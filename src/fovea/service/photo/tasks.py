@@ -83,13 +83,16 @@ def artifact_name(job: Job, file: str) -> str | None:
     options = options_of(job)
     if file != scene_name(options):
         return None
-    return f"convert.{options.format}" if "convert" in stages else "predict.scene"
+    if "convert" in stages:
+        return f"convert.{options.format}"
+    return "finish.scene" if "finish" in stages else "predict.scene"
 
 
 def gaussians(job: Job) -> int | None:
     """How many the scene has that was made."""
     stages = {stage["key"]: stage["scores"] for stage in (job.result or {}).get("stages", ())}
-    scores = stages.get("convert") or stages.get("predict") or {}
+    last = (key for key in ("convert", "finish", "predict") if key in stages)
+    scores = stages[next(last)] if stages else {}
     return int(scores["gaussians"]) if "gaussians" in scores else None
 
 
