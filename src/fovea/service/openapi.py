@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -62,9 +63,19 @@ def text() -> str:
 
 def _as_problem(answer: dict[str, Any]) -> None:
     content = answer.get("content", {})
-    plain = content.get("application/json", {})
-    if plain.get("schema", {}).get("$ref") == PROBLEM:
-        content["application/problem+json"] = content.pop("application/json")
+    for kind in list(content):
+        if content[kind].get("schema", {}).get("$ref") == PROBLEM:
+            content["application/problem+json"] = content.pop(kind)
+
+
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """The methods that an address answers, for `Allow`; several routes may share one address."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from fovea.errors import BackendError, BusyError, ConfigError, FoveaError, JobError, Problem
+from fovea.service.openapi import methods_at
 from fovea.service.words import FALLBACK, language_of, text
 
 OLD_STYLE = "fovea.old_style"
@@ -98,7 +99,10 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         code = {413: "too_large"}.get(status, status.phrase.lower().replace(" ", "_"))
         detail = error.detail if error.detail != status.phrase else status.description
-        return body(request, status, code, detail or status.phrase, headers=error.headers)
+        headers = dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED and (known := methods_at(app, request.url.path)):
+            headers["Allow"] = ", ".join(known)
+        return body(request, status, code, detail or status.phrase, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
