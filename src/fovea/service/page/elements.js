@@ -72,6 +72,17 @@ export function button({ drawing, word, label, className = "quiet", press, ...mo
     drawing && icon(drawing), word && make("span", { text: word }));
 }
 
+/** Ask before something that cannot be undone. @param {{title: string, text: string, yes: string, no: string}} words @returns {Promise<boolean>} */
+export function sure({ title, text, yes, no }) {
+  return new Promise((done) => {
+    const form = make("form", { method: "dialog", className: "keyform" }, make("p", { text }),
+      make("footer", {}, make("button", { type: "submit", value: "no", className: "quiet", text: no }),
+        make("button", { type: "submit", value: "yes", className: "go grave", text: yes })));
+    const opened = dialog(title, no, form);
+    opened.addEventListener("close", () => done(opened.returnValue === "yes"));
+  });
+}
+
 /** Put a sentence where it is seen and read aloud, for some seconds. @param {string} text */
 export function tell(text, { isBad = false } = {}) {
   const toast = make("p", { className: isBad ? "toast bad" : "toast", text });

@@ -2,7 +2,7 @@
 
 import { ask, save, start } from "./api.js";
 import { plots, score } from "./charts.js";
-import { button, icon, make } from "./elements.js";
+import { button, icon, make, sure } from "./elements.js";
 import { stateWord, worked } from "./joblist.js";
 import { ago, duration, number, say, size } from "./languages.js";
 import { sceneOf, shelf } from "./shelf.js";
@@ -114,6 +114,7 @@ class JobPage {
 
   refresh() {
     const { job } = this;
+    if (!job) return; // it was deleted
     const text = JSON.stringify([job, Math.floor(Date.now() / 1000)]);
     if (text === this.told) return;
     this.told = text;
@@ -141,16 +142,25 @@ class JobPage {
       make("a", { className: "quiet", href: `#/new/${job.kind}?like=${job.id}` }, icon("edit"), make("span", { text: say("job.change") })),
       button({ drawing: "again", word: say("job.again"), press: () => this.again() }),
       job.started && make("a", { className: "quiet", href: this.base, target: "_blank" }, icon("open"), make("span", { text: say("job.viewer") })),
+      button({ drawing: "trash", label: say("job.delete"), press: () => this.forget() }),
     ].filter(Boolean);
   }
 
   async again() {
     const { job } = this;
     const isLost = job.state === "failed" || job.state === "cancelled";
-    const next = jobs.note(isLost && job.links.retry ? await ask(job.links.retry, { method: "POST" }) : await start(job.kind, job.config));
+    const next = isLost ? await jobs.retry(job) : jobs.note(await start(job.kind, job.config));
     jobs.refresh();
-    if (next.id !== job.id) location.hash = `#/jobs/${next.id}`;
-    else this.read();
+    if (next.id !== job.id) return void (location.hash = `#/jobs/${next.id}`);
+    this.isRead = false;
+    this.read();
+  }
+
+  async forget() {
+    const words = { title: say("job.delete"), text: say("job.delete_sure"), yes: say("job.delete"), no: say("job.keep") };
+    if (!(await sure(words))) return;
+    await jobs.forget(this.job);
+    location.hash = "#/jobs";
   }
 
   /** Read the run, and again while it goes. */

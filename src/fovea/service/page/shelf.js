@@ -165,9 +165,11 @@ class Shelf extends EventTarget {
 
   /** Once more, what failed or was stopped. @param {Item} item */
   async again(item) {
-    this.remove(item.id);
-    if (item.job) await this.ask(item.job.config.photo, item.name);
-    else if (item.file) this.predict({ file: item.file, name: item.name });
+    if (item.job) await jobs.retry(item.job);
+    else if (item.file) {
+      this.remove(item.id);
+      this.predict({ file: item.file, name: item.name });
+    }
   }
 
   /** What other jobs call this scene; a file from the disk is sent first. @param {Item} item */

@@ -52,7 +52,7 @@ class Jobs extends EventTarget {
     clearTimeout(this.timer);
     try {
       const page = await ask(`/v1/jobs?limit=${this.limit}`);
-      for (const job of page.jobs) this.known.set(job.id, job);
+      this.take(page.jobs);
       this.more = Boolean(page.next);
       this.isLost = false;
       this.isRead = true;
@@ -61,6 +61,14 @@ class Jobs extends EventTarget {
     }
     this.changed();
     this.timer = window.setTimeout(() => this.refresh(), this.open.length && !document.hidden ? OPEN_MS : IDLE_MS);
+  }
+
+  /** The newest jobs; what is known of their time and not among them is gone. @param {Job[]} newest */
+  take(newest) {
+    const oldest = newest.length < this.limit ? "" : newest[newest.length - 1].id;
+    const ids = new Set(newest.map((job) => job.id));
+    for (const id of [...this.known.keys()]) if (id >= oldest && !ids.has(id)) this.known.delete(id);
+    for (const job of newest) this.known.set(job.id, job);
   }
 
   async older() {
@@ -76,6 +84,18 @@ class Jobs extends EventTarget {
   /** @param {Job} job */
   async cancel(job) {
     this.note(await (await request(job.links.self, { method: "DELETE" })).json());
+  }
+
+  /** Remove a job that has ended, with all that it made. @param {Job} job */
+  async forget(job) {
+    await request(`${job.links.self}?forget=true`, { method: "DELETE" });
+    this.known.delete(job.id);
+    this.changed();
+  }
+
+  /** Once more, what failed or was stopped: the same job goes on from where it was. @param {Job} job */
+  async retry(job) {
+    return this.note(await (await request(`${job.links.self}/retry`, { method: "POST" })).json());
   }
 
   /** The end of a job. @param {string} id @returns {Promise<Job>} */
