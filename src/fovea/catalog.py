@@ -24,6 +24,7 @@ ROOMS: dict[str, str] = {
     "events": "recordings of event cameras -> a detector from few labels, boxes, films",
     "photo": "one photograph -> metric 3D Gaussians, a scene to walk in",
     "synth": "image-text data -> cleaned, synthesised and looked at, ready to train on",
+    "vlm": "image-text data -> a vision-language model, its answers and scores",
 }
 """What each room is for, in the words of the help text."""
 
@@ -135,13 +136,37 @@ STAGES: dict[str, Entry] = {
         "fovea.photo.stages:EVALUATE",
         "a scene is held against other photographs of the place, and true depth: a page",
     ),
+    "synth.simulate": Entry(
+        "fovea.synth.stages:SIMULATE",
+        "drawn pictures with captions, many of them wrong, and questions with sure answers",
+    ),
     "synth.clean": Entry(
         "fovea.synth.stages:CLEAN",
         "image-text data goes through operators: filtered, changed, rid of duplicates",
     ),
+    "synth.analyze": Entry(
+        "fovea.synth.stages:ANALYZE",
+        "image-text data is measured once: what any limit would keep, on one page",
+    ),
     "synth.export": Entry(
         "fovea.synth.stages:EXPORT",
         "rows become LLaVA's json with their questions, and back, or tar files; checked",
+    ),
+    "vlm.pretrain": Entry(
+        "fovea.vlm.stages:PRETRAIN",
+        "pictures with captions teach a projector to speak to a language model",
+    ),
+    "vlm.finetune": Entry(
+        "fovea.vlm.stages:FINETUNE",
+        "instructions teach language model and projector together",
+    ),
+    "vlm.evaluate": Entry(
+        "fovea.vlm.stages:EVALUATE",
+        "a model answers the questions of TextVQA or MMBench: scores, answers, a page",
+    ),
+    "vlm.compare": Entry(
+        "fovea.vlm.stages:COMPARE",
+        "scores of models side by side: what one data set has over another, and how sure",
     ),
 }
 

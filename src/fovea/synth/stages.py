@@ -6,8 +6,10 @@ Only declarations stand here, and their settings in `settings/`, so that help co
 from __future__ import annotations
 
 from fovea.runs.stage import Output, Stage
+from fovea.synth.settings.analyze import AnalyzeConfig
 from fovea.synth.settings.clean import CleanConfig
 from fovea.synth.settings.export import ExportConfig
+from fovea.synth.settings.simulate import SimulateConfig
 
 CLEAN = Stage(
     name="synth.clean",
@@ -44,5 +46,43 @@ EXPORT = Stage(
     },
     metrics={"read": "max", "written": "max", "left_out": "min"},
     positional=("dataset_path", "original_llava_ds_path"),
+    requires=("synth",),
+)
+SIMULATE = Stage(
+    name="synth.simulate",
+    summary="drawn pictures with captions, many of them wrong, and questions with sure answers",
+    config=SimulateConfig,
+    implementation="fovea.synth.simulation:simulate",
+    outputs={
+        "pairs": Output("samples", "pairs", "pairs.jsonl and its pictures, as a crawl brings them"),
+        "captions": Output("llava", "captions.json", "the same pairs as LLaVA has them"),
+        "truth": Output("table", "truth.jsonl", "what is wrong with each pair"),
+        "instructions": Output("llava", "instructions.json", "questions with right answers"),
+        "questions": Output("file", "questions.json", "questions of TextVQA's form"),
+        "choices": Output("file", "choices.tsv", "a table of MMBench's form"),
+        "pictures": Output("folder", "pictures", "pictures of instructions and questions"),
+    },
+    metrics={"pairs": "max", "right": "max"},
+    requires=("synth",),
+)
+ANALYZE = Stage(
+    name="synth.analyze",
+    summary="image-text data is measured once: what any limit would keep, on one page",
+    config=AnalyzeConfig,
+    implementation="fovea.synth.analyze:analyze",
+    outputs={
+        "page": Output("page", "analysis.html", "distributions, limits, what goes and stays"),
+        "overall": Output("table", "overall.csv", "count, mean, quantiles of each measurement"),
+        "table": Output("file", "overall.md", "the same to read"),
+        "whatif": Output("table", "whatif.csv", "rows kept by a hundred limits of each"),
+        "report": Output("scores", "report.json", "what each filter keeps, alone and in order"),
+        "errors": Output("table", "errors.jsonl", "every row that could not be measured, and why"),
+        "dataset": Output(
+            "samples", "dataset", "rows with statistics; export_original_dataset", optional=True
+        ),
+    },
+    resumable="items",
+    metrics={"rows": "max", "kept": "max", "measurements": "max"},
+    positional=("dataset_path",),
     requires=("synth",),
 )

@@ -1,0 +1,1 @@
+"""Made image-text data: pictures whose contents are known, captions right and wrong, questions."""
