@@ -102,6 +102,7 @@ class Controller:
         self._known = {record.number for record in study.records if _has_ended(record)}
         self._begun = {record.number for record in study.records}
         self._was_asked = False
+        self._has_lost = False
 
     def work(self) -> Ending:
         """Have trials run until the study is over."""
@@ -127,7 +128,7 @@ class Controller:
         for seat in self.seats:
             if seat.look():
                 _log.warning("worker %s died, and is replaced", seat.number)
-                self._take_up()
+                self._has_lost = True
             if seat.process is None and seat.ending is None:
                 if self._was_asked:
                     seat.ending = stopped(130)
@@ -147,8 +148,12 @@ class Controller:
         return threads(resources.threads, resources.workers) | secret
 
     def _tell_news(self) -> None:
-        """Say which trials have begun and ended since the last look."""
-        for record in self.study.records:
+        """Say which trials have begun and ended since the last look, where that can be known."""
+        records = self.study.store.glance()
+        if records is not None and self._has_lost:
+            self._has_lost = False
+            self._take_up()
+        for record in records or ():
             if record.state == "running" and record.number not in self._begun:
                 self._begun.add(record.number)
                 self.begin(record.number, dict(record.parameters))

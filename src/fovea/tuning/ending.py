@@ -13,7 +13,9 @@ from fovea.tuning.history import Record
 NO_METRIC_LIMIT = 3
 """So many trials in a row without the objective's metric end a study: its name must be wrong."""
 
-UNCOUNTED = ("worker_lost", "node_lost", "interrupted", "surplus", "disk")
+
+NO_SIGN = (*queue.UNCOUNTED, "disk")
+"""Failures that say nothing about the next trial."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def failures(records: Sequence[Record], since: float) -> list[str]:
 
     A trial that was lost or interrupted says nothing about the next one, and does not count.
     """
-    ended = [one for one in records if one.ended_at >= since and one.failure not in UNCOUNTED]
+    ended = [one for one in records if one.ended_at >= since and one.failure not in NO_SIGN]
     found: list[str] = []
     for record in sorted(ended, key=lambda one: one.ended_at):
         found = [*found, record.failure] if record.state == "failed" else []

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENDLESS = 10**9
 LOST = ("worker_lost", "node_lost")
+UNCOUNTED = (*LOST, "interrupted", "surplus")
+"""Failures that say nothing about the trial, and spend no part of a budget."""
 NEVER = ("no_metric", "nan", "timeout", "stall", "disk", "pruned", "surplus", "formula", "config")
 """Failures after which the same parameters would end in the same way."""
 
@@ -95,7 +97,7 @@ def is_full(file: StudyFile, records: Sequence[Record]) -> bool:
 def is_counted(file: StudyFile, record: Record) -> bool:
     """Whether a trial has spent a part of the budget."""
     if record.state == "failed":
-        return file.budget.finished == "any" and record.failure not in (*LOST, "interrupted")
+        return file.budget.finished == "any" and record.failure not in UNCOUNTED
     return record.state in ("complete", "pruned")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,6 +133,26 @@ class Storage:
         choices = self.attributes.get("choices", {})
         return [record(trial, choices) for trial in self._trials()]
 
+    def glance(self) -> list[Record] | None:
+        """All trials by number, without waiting for a storage that does not answer: then None.
+
+        Raises:
+            StorageLostError: it did not answer for a quarter of an hour.
+        """
+        self.line.refuse_when_lost()
+        if not self.line.is_due():
+            return None
+        try:
+            choices = self.study.user_attrs.get("choices", {})
+            found = [record(trial, choices) for trial in self.study.get_trials(deepcopy=False)]
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self.line.broken(error)
+            return None
+        self.line.well()
+        return found
+
     def parameters(self, number: int) -> Values:
         """The parameters of a trial as they are stored, also while it waits."""
         trial = self._trials()[number]
@@ -204,10 +224,6 @@ class Storage:
             # how many trials there are.
             warnings.simplefilter("ignore", UserWarning)
             return dict(get_param_importances(self.study, evaluator=evaluator, normalize=True))
-
-    def patiently(self, action: Callable[[], Any]) -> Any:
-        """Do something with a trial of Optuna's, again while the storage does not answer."""
-        return self.line.call(action)
 
     def _trials(self) -> list[Any]:
         return self.line.call(lambda: self.study.get_trials(deepcopy=False))

@@ -17,7 +17,6 @@ what it would have tried unbroken.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 import uuid
@@ -38,7 +37,9 @@ from fovea.tuning.ending import Ending
 from fovea.tuning.goal import Goal
 from fovea.tuning.history import Record
 from fovea.tuning.plan import Plan
+from fovea.tuning.portable import place_base, portable
 from fovea.tuning.space import Space, Values
+from fovea.tuning.stopping import StopNote
 from fovea.tuning.storage import Storage
 from fovea.tuning.worker import Worker
 
@@ -79,7 +80,7 @@ class Study:
         except ConfigError:
             study.close()
             raise
-        data = _portable(plan, address)
+        data = portable(plan, address)
         store.note("file", {"study": data, "base": plan.target.base.data})
         write_text(folder / "study.yaml", dialect.dump(data))
         return study
@@ -129,7 +130,7 @@ class Study:
         if not (folder / "study.yaml").is_file():
             folder.mkdir(parents=True, exist_ok=True)
             data: dict[str, Any] = told["study"] | {"storage": address.text}
-            _place_base(data["target"], told["base"], folder)
+            place_base(data["target"], told["base"], folder)
             write_text(folder / "study.yaml", dialect.dump(data))
         return cls(folder, read(folder / "study.yaml"), store)
 
@@ -250,6 +251,16 @@ class Study:
             kind = Controller if several else Worker
             return kind(self, plan, asked_to_stop=asked_to_stop, begin=begin, tell=tell).work()
 
+    def ask_to_stop(self) -> None:
+        """Ask whoever works in the study to save and leave; other machines do after their trial."""
+        StopNote(self.folder).ask()
+        self.store.note("stop", round(time.time(), 3))
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody asked since the present start of the study."""
+        return float(self.store.attributes.get("stop", 0.0)) >= self.session > 0.0
+
     def begin_session(self) -> None:
         """Note that a start of the study begins: its time runs, and failures are counted anew."""
         self.store.note("session", round(time.time(), 3))
@@ -312,27 +323,3 @@ class Study:
         self.store.note("identity", identity)
         self.store.note("goals", [vars(goal) for goal in plan.goals])
         self.store.note("choices", storage.labelled(plan.space))
-
-
-def _portable(plan: Plan, address: Address) -> dict[str, Any]:
-    """The study file with the command line's changes; paths are whole, and no password is in it."""
-    data = plan.file.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    data["target"] = plan.portable_target()
-    if plan.file.storage != "auto":
-        data["storage"] = address.text
-    return data
-
-
-def _place_base(target: dict[str, Any], base: Mapping[str, Any], folder: Path) -> None:
-    """Write the base settings of a study of another machine beside its study file here."""
-    if not base:
-        return
-    command = target.get("command")
-    if command is None:
-        write_text(folder / "base.yaml", dialect.dump(dict(base)))
-        target["config"] = "base.yaml"
-        return
-    name = "base.json" if str(command["config"]["base"]).endswith(".json") else "base.yaml"
-    text = json.dumps(base) if name.endswith(".json") else dialect.dump(dict(base))
-    write_text(folder / name, text)
-    command["config"]["base"] = name

@@ -108,6 +108,8 @@ class Worker:
     def _next(self) -> Ending | tuple[optuna.Trial, dict[str, Any]] | None:
         """The next trial; the ending, where the study is over; nothing, where others may fail."""
         study, plan = self.study, self.plan
+        if study.is_asked_to_stop:
+            return stopped(130)
         queue.first(study, plan)
         records = study.records
         if ending := spent(plan.file, records, failures(records, study.session)):

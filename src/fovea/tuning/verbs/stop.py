@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from fovea import console
-from fovea.tuning.stopping import StopNote
 from fovea.tuning.verbs import VERBS, words
 
 LOOK_EVERY_S = 0.2
@@ -23,7 +22,7 @@ def main(arguments: list[str]) -> int:
         if not study.is_at_work:
             console.say(f"nobody works in {study.folder}: there is nothing to stop.")
             return 0
-        StopNote(study.folder).ask()
+        study.ask_to_stop()
         end = time.monotonic() + options.wait
         while study.is_at_work and time.monotonic() < end:
             time.sleep(LOOK_EVERY_S)
