@@ -13,7 +13,10 @@ import pytest
 
 from fovea.errors import ConfigError, DataError
 
-LENGTHS = [{"words_num_filter": {"min_num": 5, "max_num": 20}}, {"text_length_filter": {"min_len": 60}}]
+LENGTHS = [
+    {"words_num_filter": {"min_num": 5, "max_num": 20}},
+    {"text_length_filter": {"min_len": 60}},
+]
 
 
 def test_rows_that_are_kept_are_the_bytes_that_were_given(cleaning, captions: Path) -> None:
@@ -82,7 +85,9 @@ def test_finished_parts_are_taken_up(cleaning, captions: Path) -> None:
     made = {p: p.stat().st_mtime_ns for p in (cleaning.folder / "cache").rglob("rows.jsonl")}
     again = cleaning(captions, LENGTHS, name="again", **cache)
     assert first.content() == again.content()
-    assert made == {p: p.stat().st_mtime_ns for p in (cleaning.folder / "cache").rglob("rows.jsonl")}
+    assert made == {
+        p: p.stat().st_mtime_ns for p in (cleaning.folder / "cache").rglob("rows.jsonl")
+    }
     cleaning(captions, [*LENGTHS, {"image_size_filter": None}], name="more", **cache)
     assert len(list((cleaning.folder / "cache").rglob("rows.jsonl"))) == 2 * len(made)
 

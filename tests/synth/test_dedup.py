@@ -5,18 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 
 from fovea.synth.batch import Batch
 from fovea.synth.dedup.documents import (
     DocumentMinhashDeduplicator,
-    DocumentSimhashDeduplicator,
     optimal_bands,
     permutations,
 )
-from fovea.synth.dedup.groups import near_pairs, roots_of
 from fovea.synth.operator import QUIRKS, Deduplicator
 from fovea.synth.operators import operator_class
 from fovea.synth.pictures import Pictures

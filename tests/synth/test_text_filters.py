@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fovea.synth.batch import Batch
 from fovea.synth.characters import special_characters
+from fovea.synth.mappers.splitting import refined_words
 from fovea.synth.operator import QUIRKS
 from fovea.synth.operators import operator_class
 from fovea.synth.sample import Fields
-from fovea.synth.mappers.splitting import refined_words
 from fovea.synth.words import Codes
 
 CASES = 23

@@ -158,9 +158,7 @@ class _Reader:
         return self._places[state]
 
 
-def _cluster(
-    group: np.ndarray, keep: np.ndarray, reader: _Reader, plan: Plan
-) -> dict[str, Any]:
+def _cluster(group: np.ndarray, keep: np.ndarray, reader: _Reader, plan: Plan) -> dict[str, Any]:
     def told(place: int) -> dict[str, Any]:
         row = reader.row(place)
         return {"row": reader.number(place), "id": row.get("id"),
@@ -169,4 +167,3 @@ def _cluster(
     kept = [int(place) for place in group if keep[place]]
     gone = [int(place) for place in group if not keep[place]]
     return {"size": len(group), "kept": [told(p) for p in kept], "dropped": [told(p) for p in gone]}
-

@@ -103,9 +103,7 @@ def write_report(result: Result, context: Context) -> dict[str, float]:
     limits = {d.label: d.limits for d in result.decisions if d.limits}
     write_json(context.output("report"), told | ({"limits": limits} if limits else {}))
     write_lines(context.output("errors"), result.entries)
-    clusters = [
-        {"operator": d.label} | cluster for d in result.decisions for cluster in d.clusters
-    ]
+    clusters = [{"operator": d.label} | cluster for d in result.decisions for cluster in d.clusters]
     if clusters:
         write_lines(context.output("duplicates"), clusters)
     for label, examples in result.traces.examples.items():
@@ -147,5 +145,3 @@ def _export(wanted: Path, made: Path) -> None:
         draft = target.with_name(f".{target.name}.draft")
         shutil.copyfile(file, draft)
         draft.replace(target)
-
-

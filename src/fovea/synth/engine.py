@@ -7,6 +7,7 @@ an operator takes up the work of the old one.
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +102,7 @@ class Engine:
                     decision = decide(segment.barrier, states, self.plan)
                     decisions.append(decision)
                     given = list(self._slices(number, states, decision))
-        return self._result(finished, decisions)
+        return self._result(parts, finished, decisions)
 
     def _address(self, part: Part) -> str:
         return f"{part.digest}:{part.first}:{part.line}:{part.origin}"
@@ -127,7 +128,10 @@ class Engine:
             yield Slice(folders, selection, start, end), f"{number}:{address}:{start}"
 
     def _result(
-        self, finished: Sequence[Sequence[State]], decisions: Sequence[Decision]
+        self,
+        parts: Sequence[Part],
+        finished: Sequence[Sequence[State]],
+        decisions: Sequence[Decision],
     ) -> Result:
         counts, traces = Counts(), Traces()
         entries: list[dict[str, Any]] = []
@@ -147,6 +151,10 @@ class Engine:
                 counts.step(decision.label).dropped += decision.dropped
                 counts.step(decision.label).made += decision.made
                 traces.examples.update(decision.examples)
+        firsts = [part.first for part in parts]
+        for entry in entries:
+            part = parts[bisect.bisect_right(firsts, entry["row"]) - 1]
+            entry["file"], entry["line"] = part.origin, part.line + entry["row"] - part.first
         entries.sort(key=lambda entry: (entry["row"], entry["operator"]))
         counts.check()
         self._say(counts, seconds)

@@ -30,8 +30,8 @@ from fovea.synth.llava import (
     trouble_of,
 )
 from fovea.synth.pictures import Pictures
-from fovea.synth.result import about_result
 from fovea.synth.plan import Handling
+from fovea.synth.result import about_result
 from fovea.synth.sample import IMAGE_TOKEN, Fields, Sample
 from fovea.synth.settings.export import ExportConfig
 from fovea.synth.source import ABOUT, about, parts_of, read, root_of

@@ -59,9 +59,7 @@ class ToLlava:
     restore_questions: bool = False
 
 
-def to_row(
-    source: Conversation, how: ToRows, *, rng: np.random.Generator | None = None
-) -> Sample:
+def to_row(source: Conversation, how: ToRows, *, rng: np.random.Generator | None = None) -> Sample:
     """A LLaVA row as a dj row.
 
     Raises:
@@ -168,9 +166,7 @@ def to_llava(
     return found | ({"image": images[0]} if images else {})
 
 
-def _restored(
-    sample: Sample, how: ToLlava, original: Mapping[str, Conversation]
-) -> Conversation:
+def _restored(sample: Sample, how: ToLlava, original: Mapping[str, Conversation]) -> Conversation:
     known = original.get(str(sample["id"]))
     if known is None:
         raise DataError(

@@ -25,7 +25,7 @@ from fovea.config import Config, setting
 from fovea.errors import DataError
 from fovea.synth.batch import Batch, Column
 from fovea.synth.sample import Fields
-from fovea.synth.thresholds import Limit, is_place, resolved, within
+from fovea.synth.thresholds import is_place, resolved, within
 
 Quirk = Literal[
     "short_texts", "size_decimals", "special_tokens", "full_width_digits", "links_in_addresses",
@@ -136,6 +136,12 @@ class Filter(Operator):
     def settled(self, stats: Mapping[str, Column]) -> Filter:
         """Itself with places in the distribution of these statistics turned to numbers."""
         return self
+
+    @classmethod
+    def deciding(cls) -> frozenset[str]:
+        """The parameters that make no difference to what is measured."""
+        names = {"min_closed_interval", "max_closed_interval", "reversed_range", "any_or_all"}
+        return frozenset(names | {n for n in cls.model_fields if n.startswith(("min_", "max_"))})
 
     @property
     def waits(self) -> bool:

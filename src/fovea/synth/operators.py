@@ -73,7 +73,10 @@ OPERATORS: dict[str, str] = {
             "suffix": "Suffix",
             "stat_range": "StatRange",
         },
-        ("mapper", "mappers.image"): {"image_blur": "ImageBlur", "image_face_blur": "ImageFaceBlur"},
+        ("mapper", "mappers.image"): {
+            "image_blur": "ImageBlur",
+            "image_face_blur": "ImageFaceBlur",
+        },
         ("selector", "selectors"): {
             "topk_specified_field": "TopkSpecifiedFieldSelector",
             "random": "RandomSelector",

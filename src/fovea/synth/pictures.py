@@ -128,7 +128,9 @@ class Pictures:
         try:
             return Image.open(path if content is None else io.BytesIO(content))
         except (Image.UnidentifiedImageError, SyntaxError, ValueError, EOFError) as error:
-            raise DataError(f"{name} is no picture that can be read. Replace or drop it.") from error
+            raise DataError(
+                f"{name} is no picture that can be read. Replace or drop it."
+            ) from error
         except OSError as error:
             raise _absent(path, error) from error
         finally:

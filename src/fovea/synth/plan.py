@@ -28,12 +28,7 @@ from fovea.synth.settings.data import DataConfig
 
 VERSION = 1
 """Raised when operators give other results than before, so that kept work is done again."""
-IDLE_PARAMETERS = frozenset("""
-    audio_key video_key video_bytes_key audio_bytes_key query_key response_key history_key batch_size
-    num_proc accelerator num_cpus num_gpus memory mem_required gpu_required turbo batch_mode index_key
-    work_dir runtime_env ray_execution_mode stats_export_path auto_op_parallelism
-    index_key cpu_required ray_serialization
-""".split())  # fmt: skip
+IDLE_PARAMETERS = frozenset(["audio_key", "video_key", "video_bytes_key", "audio_bytes_key", "query_key", "response_key", "history_key", "batch_size", "num_proc", "accelerator", "num_cpus", "num_gpus", "memory", "mem_required", "gpu_required", "turbo", "batch_mode", "index_key", "work_dir", "runtime_env", "ray_execution_mode", "stats_export_path", "auto_op_parallelism", "index_key", "cpu_required", "ray_serialization"])  # fmt: skip
 """Parameters of every operator of data-juicer that say how, not what."""
 ROWS = {"cheap": 20_000, "head": 5_000, "pixels": 1_000, "model": 128}
 """Rows of a part by the dearest operator."""
@@ -99,6 +94,8 @@ class Plan:
     custom: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     """Parameters in the recipe that have no effect here."""
+    only_measures: bool = False
+    """Filters drop nothing, and nothing waits for all rows: for `synth.analyze`."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -106,7 +103,7 @@ class Plan:
         found: list[Segment] = []
         held: list[Step] = []
         for step in self.steps:
-            if step.is_barrier:
+            if step.is_barrier and not self.only_measures:
                 found.append(Segment(tuple(held), step))
                 held = []
                 continue
@@ -134,7 +131,8 @@ class Plan:
         told = {
             "version": VERSION,
             "before": before,
-            "steps": [_told(step) for step in here.steps],
+            "steps": [_told(step, limits=not self.only_measures) for step in here.steps],
+            "measures": self.only_measures,
             "barrier": here.barrier and _told(here.barrier),
             "handling": repr(handling),
             "last": last,
@@ -144,8 +142,11 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _told(step: Step) -> list[Any]:
-    return [step.place, step.operator.name, step.operator.model_dump(mode="json")]
+def _told(step: Step, *, limits: bool = True) -> list[Any]:
+    told = step.operator.model_dump(mode="json")
+    if not limits and isinstance(step.operator, Filter):
+        told = {key: told[key] for key in told if key not in step.operator.deciding()}
+    return [step.place, step.operator.name, told]
 
 
 def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Plan:
@@ -194,9 +195,7 @@ def quirks(named: Sequence[str]) -> frozenset[str]:
     """
     unknown = sorted(set(named) - {*QUIRKS, "all"})
     if unknown:
-        raise ConfigError(
-            f"compat knows no '{unknown[0]}'. It knows: all, {', '.join(QUIRKS)}."
-        )
+        raise ConfigError(f"compat knows no '{unknown[0]}'. It knows: all, {', '.join(QUIRKS)}.")
     return frozenset(QUIRKS if "all" in named else named)
 
 
@@ -235,7 +234,9 @@ def operators_of(
         if name not in named and not problems
     ]
     if problems:
-        count = "1 operator is" if len(problems) == 1 else f"{len(problems)} settings of operators are"
+        count = (
+            "1 operator is" if len(problems) == 1 else f"{len(problems)} settings of operators are"
+        )
         raise ConfigError(
             f"{count} not valid\n  "
             + "\n  ".join(problems)

@@ -177,4 +177,3 @@ class HeadSelector(Selector):
     def select(self, values: list[Any], count: int, rng: np.random.Generator) -> np.ndarray:
         """A run of rows."""
         return np.arange(count)[self.skip : self.skip + self.num]
-

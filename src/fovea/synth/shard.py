@@ -49,6 +49,7 @@ class Pass:
 
     def __init__(self, plan: Plan, segment: Segment, outcome: Outcome) -> None:
         self.handling: Handling = plan.handling
+        self.only_measures = plan.only_measures
         self.segment = segment
         self.outcome = outcome
         self.where: dict[int, tuple[str, int]] = {}
@@ -122,6 +123,8 @@ class Pass:
     def _filtered(self, step: Step, operator: Filter, batch: Batch) -> Batch:
         if not batch.has(operator.measured()):
             batch = self._measured(step, operator, batch)
+        if self.only_measures or not len(batch):
+            return batch
         stats = {name: batch.stats[name] for name in operator.measured()}
         keep = operator.keep(stats)
         dropped = batch.drop(keep)
@@ -178,9 +181,7 @@ class Pass:
             for old, new in pairs:
                 self.outcome.traces.mapped(step.label, old, new, self.handling)
 
-    def _one_by_one(
-        self, step: Step, batch: Batch, work: Any, error: Exception
-    ) -> Batch:
+    def _one_by_one(self, step: Step, batch: Batch, work: Any, error: Exception) -> Batch:
         """Try every row alone; those that fail go to the ledger."""
         self._insist(step, error)
         done: list[Batch] = []
@@ -191,7 +192,9 @@ class Pass:
                 done.append(work(row))
             if failure.error is not None:
                 self._insist(step, failure.error)
-                self.enter(step.label, batch.rows[number], int(batch.numbers[number]), failure.error)
+                self.enter(
+                    step.label, batch.rows[number], int(batch.numbers[number]), failure.error
+                )
                 count.errors += 1
         return joined(done) if done else batch.taken(np.zeros(0, np.int64))
 
@@ -228,7 +231,9 @@ class Pass:
                 good.append(number)
             if failure.error is not None:
                 self._insist(step, failure.error)
-                self.enter(step.label, batch.rows[number], int(batch.numbers[number]), failure.error)
+                self.enter(
+                    step.label, batch.rows[number], int(batch.numbers[number]), failure.error
+                )
                 count.errors += 1
         batch = batch.taken(np.asarray(good, np.int64))
         if not found:
@@ -314,9 +319,7 @@ def _number(value: Any) -> float:
     return float(value) if value is not None else float("-inf")
 
 
-def batches(
-    part: Part, plan: Plan, work: Pass
-) -> Iterator[Batch]:
+def batches(part: Part, plan: Plan, work: Pass) -> Iterator[Batch]:
     """The rows of a part of the source, checked, in batches; those that fail in the ledger."""
     handling, outcome = plan.handling, work.outcome
     pictures = Pictures(
@@ -412,9 +415,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 def _validate(sample: Sample, validator: Any) -> None:
     kind = validator.get("type")
     if kind != "required_fields":
-        raise ConfigError(
-            f"validators knows no type '{kind}'. It knows: required_fields."
-        )
+        raise ConfigError(f"validators knows no type '{kind}'. It knows: required_fields.")
     for name in validator.get("required_fields") or ():
         if sample.get(name) is None:
             raise DataError(f"the row has no field '{name}', which validators require.")

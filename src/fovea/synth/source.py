@@ -235,9 +235,7 @@ def _row_groups(file: Path, first: int) -> list[Part]:
     for group in range(read.num_row_groups):
         rows = read.metadata.row_group(group).num_rows
         key = f"{digest}:{group}"
-        found.append(
-            Part(file, str(file), group, group + 1, first + line - 1, line, rows, key)
-        )
+        found.append(Part(file, str(file), group, group + 1, first + line - 1, line, rows, key))
         line += rows
     return found
 

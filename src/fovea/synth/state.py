@@ -32,8 +32,7 @@ _OWN = (STATS, META, *HASHES)
 
 
 def dumped(value: Any) -> bytes:
-    """A value as a line of JSON; numbers and text that strict JSON refuses are written all the same.
-    """
+    """A value as a line of JSON; numbers and text that strict JSON refuses are written all the same."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, orjson.JSONEncodeError):
@@ -243,7 +242,9 @@ def picked(part: Slice) -> Iterator[tuple[int, bytes, bytes | None, set[str]]]:
         at = past
 
 
-def _of_state(state: State, rows: np.ndarray) -> Iterator[tuple[int, bytes, bytes | None, set[str]]]:
+def _of_state(
+    state: State, rows: np.ndarray
+) -> Iterator[tuple[int, bytes, bytes | None, set[str]]]:
     numbers, ends = state.places()
     about = state.about()
     stale = set(about["stale"])

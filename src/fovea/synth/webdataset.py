@@ -51,9 +51,7 @@ def write_tars(
     return made
 
 
-def _members(
-    number: int, row: Sample, fields: Fields, root: Path
-) -> Iterable[tuple[str, bytes]]:
+def _members(number: int, row: Sample, fields: Fields, root: Path) -> Iterable[tuple[str, bytes]]:
     key = f"{number:09d}"
     images = row.get(fields.images) or []
     held = row.get(fields.image_bytes) or []

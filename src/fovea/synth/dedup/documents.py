@@ -220,7 +220,7 @@ def _packed(
 def permutations(count: int) -> tuple[UInt64[np.ndarray, " p"], UInt64[np.ndarray, " p"]]:
     """Factor and summand of each permutation, drawn in turn."""
     # The published numbers come from numpy's old generator; it is a local one, not the global state.
-    rng = np.random.RandomState(SEED)  # noqa: NPY002 - the hashes are defined by its numbers
+    rng = np.random.RandomState(SEED)
     drawn = [
         (rng.randint(1, PRIME, dtype=np.uint64), rng.randint(0, PRIME, dtype=np.uint64))
         for _ in range(count)

@@ -46,9 +46,7 @@ class FieldFilter(Filter):
         """Copy the values."""
         if not self.field_key:
             return {}
-        return {
-            self.field_key: [value_of(batch, n, self.field_key) for n in range(len(batch))]
-        }
+        return {self.field_key: [value_of(batch, n, self.field_key) for n in range(len(batch))]}
 
 
 class SpecifiedField(FieldFilter):
@@ -244,5 +242,3 @@ def parsed(condition: str) -> ast.Expression:
         if not isinstance(node, _PLAIN):
             raise ValueError(f"may hold comparisons alone; '{ast.unparse(node)}' is none")
     return tree
-
-

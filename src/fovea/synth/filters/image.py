@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool
-from pydantic import PrivateAttr, field_validator, model_validator
+from pydantic import PrivateAttr, field_validator
 
 from fovea.config import setting
 from fovea.errors import BackendError
@@ -19,7 +19,9 @@ from fovea.synth.operator import AnyOrAll, Cost, Quirk, RowFilter, kept_by
 from fovea.synth.thresholds import Limit, within
 
 INF = float("inf")
-_UNITS = {unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t", "p", "e", "z", "y"))}
+_UNITS = {
+    unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t", "p", "e", "z", "y"))
+}
 
 
 def bytes_of(size: str | int | float, *, loses_point: bool = False) -> float:
@@ -273,13 +275,16 @@ class ImageSubplot(ImageFilter):
         """Never: its limits are numbers."""
         return False
 
+    @classmethod
+    def deciding(cls) -> frozenset[str]:
+        """How sure it must be, alone: the others say how lines are found."""
+        return frozenset({"min_confidence", "any_or_all", "reversed_range"})
+
     def measure_row(self, batch: Batch, number: int) -> dict[str, Any]:
         """Look for lines."""
         found = [self._grid(np.asarray(batch.pictures.decoded(*p)))
                  for p in self.pictures(batch, number)]  # fmt: skip
-        return {
-            name: [grid[place] for grid in found] for place, name in enumerate(self.metrics)
-        }
+        return {name: [grid[place] for grid in found] for place, name in enumerate(self.metrics)}
 
     def keep(self, stats: Mapping[str, Column]) -> Bool[np.ndarray, " n"]:
         """Drop grids: rows of which one image, or every one, is a grid."""
@@ -334,5 +339,3 @@ def _evenness(places: np.ndarray) -> float:
     if len(gaps) < 2 or gaps.mean() == 0:
         return 0.0
     return float(max(0.0, 1 - gaps.std() / gaps.mean()))
-
-

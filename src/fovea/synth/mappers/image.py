@@ -72,7 +72,9 @@ class ImageMapper(Mapper):
     def _saved(self, batch: Batch, name: str, encoded: bytes) -> str:
         """Write a new file beside the old one, or into the folder; give its path."""
         old = Path(name)
-        mark = hashlib.sha256(f"{self.model_dump_json()}|{name}".encode() + encoded).hexdigest()[:16]
+        mark = hashlib.sha256(f"{self.model_dump_json()}|{name}".encode() + encoded).hexdigest()[
+            :16
+        ]
         stem = f"{old.stem}__dj_hash_#{mark}#{old.suffix}"
         folder = self.save_dir or os.environ.get("DJ_PRODUCED_DATA_DIR")
         beside = Path(folder) if folder else old.parent / PRODUCED

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import regex
@@ -232,7 +231,9 @@ class RemoveLongWords(TextMapper):
 
     def _keeps(self, word: str) -> bool:
         if len(word) > self.max_len:
-            return self.min_len <= len(strip_special(word)) <= self.max_len or self.holds_token(word)
+            return self.min_len <= len(strip_special(word)) <= self.max_len or self.holds_token(
+                word
+            )
         return len(word) >= self.min_len or self.holds_token(word)
 
 
@@ -383,5 +384,3 @@ class ChineseConvert(TextMapper):
     def change(self, text: str) -> str:
         """Convert one text."""
         return text if text.isascii() else self._converter.convert(text)
-
-

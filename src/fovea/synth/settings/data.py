@@ -13,17 +13,7 @@ from pydantic import model_validator
 
 from fovea.config import Config, Path, artifact, setting
 
-WITHOUT_EFFECT = frozenset("""
-    project_name executor export_in_parallel auto_op_parallelism use_cache cache_compress
-    use_checkpoint temp_dir open_monitor op_fusion fusion_strategy adaptive_batch_size ray_address
-    partition checkpoint work_dir job_id resume event_log_dir strict_preflight turbo auto auto_num
-    audio_key video_key encryption_key_path load_dataset_kwargs add_suffix percentiles
-    export_original_dataset save_stats_in_one_file export_extra_args export_aws_credentials hpo_config
-    data_probe_algo data_probe_ratio preserve_intermediate_data intermediate_storage
-    partition_dir max_log_size_mb backup_count event_logging debug image_special_tokens seed
-    auto_num backbone min_common_dep_num_to_combine conflict_resolve_strategy custom_config
-    resource_optimization video_bytes_key audio_bytes_key read_options
-""".split())  # fmt: skip
+WITHOUT_EFFECT = frozenset(["project_name", "executor", "export_in_parallel", "auto_op_parallelism", "use_cache", "cache_compress", "use_checkpoint", "temp_dir", "open_monitor", "op_fusion", "fusion_strategy", "adaptive_batch_size", "ray_address", "partition", "checkpoint", "work_dir", "job_id", "resume", "event_log_dir", "strict_preflight", "turbo", "auto", "auto_num", "audio_key", "video_key", "encryption_key_path", "load_dataset_kwargs", "add_suffix", "percentiles", "export_original_dataset", "save_stats_in_one_file", "export_extra_args", "export_aws_credentials", "hpo_config", "data_probe_algo", "data_probe_ratio", "preserve_intermediate_data", "intermediate_storage", "partition_dir", "max_log_size_mb", "backup_count", "event_logging", "debug", "image_special_tokens", "seed", "auto_num", "backbone", "min_common_dep_num_to_combine", "conflict_resolve_strategy", "custom_config", "resource_optimization", "video_bytes_key", "audio_bytes_key", "read_options"])  # fmt: skip
 """Keys of data-juicer that have no meaning here: it is always fused, cached and resumed."""
 REFUSED = {
     "encrypt_before_export": "files are written as they are; encrypt them afterwards",
