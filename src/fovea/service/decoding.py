@@ -1,28 +1,30 @@
 """`python -m fovea.service.decoding MB SECONDS FILE`: decodes a picture under limits, and ends.
 
-Leaves with 0 where it could be decoded, with 1 where it is damaged, and in any other way where it
-needs more memory or time than it has.
+Leaves with 0 where it could be decoded, with `DAMAGED` where it is damaged, and in any other way
+where it needs more memory or time than it has.
 """
 
 from __future__ import annotations
 
-import resource
 import sys
 import warnings
 from pathlib import Path
 
-TOO_MUCH = 3
+from fovea.errors import DataError
+from fovea.scene.decode import BROKEN, open_picture
+
+DAMAGED = 4
+TOO_MUCH = 5
 
 
 def main(memory_mb: int, seconds: int, path: str) -> int:
     """Decode a picture and forget it."""
+    import resource  # not on every system, and needed in the child alone
+
     memory = memory_mb * 1_000_000
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from fovea.errors import DataError
-    from fovea.scene.decode import BROKEN, open_picture
-
     warnings.simplefilter("ignore")
     try:
         with open_picture(Path(path)) as picture:
@@ -30,7 +32,7 @@ def main(memory_mb: int, seconds: int, path: str) -> int:
     except MemoryError:
         return TOO_MUCH
     except (DataError, *BROKEN):
-        return 1
+        return DAMAGED
     return 0
 
 

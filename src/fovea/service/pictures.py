@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from fovea.scene.decode import BROKEN, SUFFIXES
+from fovea.service.decoding import DAMAGED
 from fovea.service.problems import RefusedError
 from fovea.service.settings.uploads import UploadsConfig
 
@@ -120,7 +121,7 @@ def _decode_in_child(path: Path, settings: UploadsConfig) -> None:
         status = -9
     else:
         status = told.returncode
-    if status == 1:
+    if status == DAMAGED:
         raise RefusedError(
             422, "picture_damaged", "this picture is damaged. Export it again, and send that."
         )
