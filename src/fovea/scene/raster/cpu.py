@@ -138,14 +138,14 @@ class _Blend(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         channels = features.shape[1]
         pitch = padded(channels)
-        rows = _pad(features, pitch)[lists.order].reshape(-1)
+        rows = _pad(features, pitch).reshape(-1)
         image = torch.empty((view.height, view.width, pitch))
         left, last = torch.empty((2, view.height, view.width))
         drawn = _flat(image), _flat(left), _flat(last)
         for first, count in passes(pitch):
             share(
                 kernels("blend", count).forward,
-                *(view.height, view.width, lists.starts, lists.ranks),
+                *(view.height, view.width, lists.starts, lists.members),
                 *(lists.packed, rows, pitch, first),
                 *drawn,
             )
@@ -167,16 +167,16 @@ class _Blend(torch.autograd.Function):
         v_behind = _flat(v_left)
         for first, count in passes(pitch):
             loops = kernels("blend", count)
-            records = np.empty(len(lists.ranks) * (MOMENTS + count), np.float32)
+            records = np.empty(len(lists.members) * (MOMENTS + count), np.float32)
             share(
                 loops.backward,
-                *(view.height, view.width, lists.starts, lists.ranks, lists.slots),
+                *(view.height, view.width, lists.starts, lists.members, lists.slots),
                 *(lists.packed, ctx.rows, attach, pitch, first),
                 *(_flat(left), _flat(last), v_pixels, v_behind, records),
             )
             share(
                 loops.gather,
-                *(lists.order, lists.slots_before, records, array(conics), array(opacities)),
+                *(lists.slots_before, records, array(conics), array(opacities)),
                 *(pitch, first, *(_flat(values) for values in sums)),
             )
             v_behind = np.zeros_like(v_behind)  # the background is behind once

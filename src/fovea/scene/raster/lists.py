@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fovea.scene.raster.compiled import kernels
@@ -20,21 +21,19 @@ PARTS = 8
 
 @dataclass(frozen=True)
 class Lists:
-    """The tiles' lists. `M` splats are seen, `I` pairs of a splat and a tile exist.
+    """The tiles' lists. There are `N` Gaussians, and `I` pairs of one that is seen and a tile.
 
     Attributes:
-        order: int32 [M], the seen Gaussians front to back.
-        packed: float32 [M * RECORD], what blending reads of each of them.
+        packed: float32 [N * RECORD], what blending reads of each Gaussian that is seen.
         starts: int64 [tiles + 1], where each tile's list begins.
-        ranks: int32 [I], the lists, as places in `order`.
+        members: int32 [I], the lists: Gaussians, front to back.
         slots: int32 [I], the place of each pair in Gaussian order.
-        slots_before: int64 [M + 1], where each splat's pairs begin in that order.
+        slots_before: int64 [N + 1], where each Gaussian's pairs begin in that order.
     """
 
-    order: Any
     packed: Any
     starts: Any
-    ranks: Any
+    members: Any
     slots: Any
     slots_before: Any
 
@@ -54,28 +53,32 @@ def bin_splats(splats: Splats, view: View) -> Lists:
     )
     height, width = view.height, view.width
     tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
-    order = np.empty(len(radii), np.int32)
+    total = len(radii)
+    order = np.empty(total, np.int32)
     order = order[: bins.order_by_depth(depths, radii, order)]
-    total = len(order)
 
     packed, boxes = np.empty((total, RECORD), np.float32), np.empty((total, 4), np.int32)
-    seen = order, means2d, conics, opacities, radii
-    share(bins.pack, *seen, height, width, view.in_tiles, packed, boxes)
+    shapes = means2d, conics, opacities, radii
+    share(bins.pack, *shapes, height, width, view.in_tiles, packed, boxes)
 
     rows_before = running_sum(boxes[:, 3] - boxes[:, 1])
     spans = np.empty((rows_before[-1], 2), np.int16)
     per_splat = np.empty(total, np.int32)
-    per_tile = np.zeros((PARTS, tiles_x * tiles_y), np.int32)
-    rows = packed, boxes, rows_before
-    share(bins.count, *rows, height, width, spans, per_splat, per_tile, parts=PARTS)
+    share(bins.spans, packed, boxes, rows_before, height, width, spans, per_splat)
+    slots_before = running_sum(per_splat)
+    boxes[:, 2] = slots_before[:-1]
 
+    # One part may count in any order: that of memory is the quickest.
+    parts = 1 if torch.get_num_threads() == 1 else PARTS
+    counted = np.arange(total, dtype=np.int32) if parts == 1 else order
+    per_tile = np.zeros((parts, tiles_x * tiles_y), np.int32)
+    share(bins.count, counted, boxes, tiles_x, spans, per_tile, parts=parts)
     starts = np.empty(tiles_x * tiles_y + 1, np.int64)
     bins.offsets(per_tile, starts)
-    slots_before = running_sum(per_splat)
-    ranks, slots = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
-    where = boxes, rows_before, tiles_x, spans, slots_before, per_tile
-    share(bins.scatter, *where, ranks, slots, parts=PARTS)
-    return Lists(order, packed.reshape(-1), starts, ranks, slots, slots_before)
+    members, slots = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    where = order, boxes, tiles_x, spans, per_tile
+    share(bins.scatter, *where, members, slots, parts=parts)
+    return Lists(packed.reshape(-1), starts, members, slots, slots_before)
 
 
 def running_sum(counts: Any) -> Any:

@@ -82,7 +82,7 @@ def forward(
     height,
     width,
     starts,
-    ranks,
+    members,
     packed,
     features,
     pitch,
@@ -113,12 +113,12 @@ def forward(
                     most = s[LEFT + p] if s[LEFT + p] > most else most
                 if most < f4(0.0):
                     break
-            splat = u8(ranks[at]) * u8(RECORD)
+            splat = u8(members[at]) * u8(RECORD)
             x, y = packed[splat] - origin_x, packed[splat + u8(1)] - origin_y
             a, b, c = packed[splat + u8(2)], packed[splat + u8(3)], packed[splat + u8(4)]
             level = packed[splat + u8(5)]
             half_x, half_y = packed[splat + u8(6)], packed[splat + u8(7)]
-            row = u8(ranks[at]) * u8(pitch) + u8(first_channel)
+            row = u8(members[at]) * u8(pitch) + u8(first_channel)
             f_0 = features[row + FEATURE_0]  # each channel
             place = f4(at - begin + 1)
             first_column, last_column = _block(x - half_x), _block(x + half_x)
@@ -165,7 +165,7 @@ def backward(
     height,
     width,
     starts,
-    ranks,
+    members,
     slots,
     packed,
     features,
@@ -214,12 +214,12 @@ def backward(
                 records[record + j] = f4(0.0)
         for back in range(int(deepest)):
             at = begin + int(deepest) - 1 - back
-            splat = u8(ranks[at]) * u8(RECORD)
+            splat = u8(members[at]) * u8(RECORD)
             x, y = packed[splat] - origin_x, packed[splat + u8(1)] - origin_y
             a, b, c = packed[splat + u8(2)], packed[splat + u8(3)], packed[splat + u8(4)]
             level = packed[splat + u8(5)]
             half_x, half_y = packed[splat + u8(6)], packed[splat + u8(7)]
-            row = u8(ranks[at]) * u8(pitch) + u8(first_channel)
+            row = u8(members[at]) * u8(pitch) + u8(first_channel)
             f_0 = features[row + FEATURE_0] * t_0  # each channel
             place = f4(at - begin + 1)
             m1 = mx = my = mxx = mxy = myy = f4(0.0)
@@ -262,7 +262,7 @@ def backward(
 
 
 @njit(
-    "void(i8, i8, i4[::1], i8[::1], f4[::1], f4[:, ::1], f4[::1], i8, i8, "
+    "void(i8, i8, i8[::1], f4[::1], f4[:, ::1], f4[::1], i8, i8, "
     "f4[::1], f4[::1], f4[::1], f4[::1])",
     nogil=True,
     cache=True,
@@ -271,7 +271,6 @@ def backward(
 def gather(
     part,
     parts,
-    order,
     slots_before,
     records,
     conics,
@@ -284,13 +283,14 @@ def gather(
     v_features,
 ):
     """Add each splat's records up, always in the same order, onto its gradients."""
-    total = len(order)
+    total = len(slots_before) - 1
     length = MOMENTS + CHANNELS
-    for rank in range(total * part // parts, total * (part + 1) // parts):
-        i = order[rank]
+    for i in range(total * part // parts, total * (part + 1) // parts):
+        if slots_before[i] == slots_before[i + 1]:
+            continue
         m1 = mx = my = mxx = mxy = myy = f4(0.0)
         v_0 = f4(0.0)  # each channel
-        for slot in range(slots_before[rank], slots_before[rank + 1]):
+        for slot in range(slots_before[i], slots_before[i + 1]):
             record = slot * length
             m1 += records[record]
             mx += records[record + 1]
