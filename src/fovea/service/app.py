@@ -35,12 +35,14 @@ from fovea.service.routes import (
     plugins,
     predict,
     reference,
+    studies,
     system,
     uploads,
     webhooks,
 )
 from fovea.service.settings import MEGABYTE, ServeConfig
 from fovea.service.state import Service
+from fovea.service.studies import Studies
 from fovea.service.uploads import Uploads
 from fovea.service.webhooks import Outbox, Postman
 
@@ -51,6 +53,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
     batch.router,
     plugins.router,
+    studies.router,
 )
 """What only a known caller may use."""
 OPEN_ROUTERS: tuple[APIRouter, ...] = (
@@ -111,6 +114,7 @@ def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
     retention = Retention(settings, store, cache, sent.folder)
     postman = Postman(outbox, metrics.delivered) if metrics else Postman(outbox)
     pulse = Pulse(settings, store, metrics)
+    tuned = Studies(settings)
     if metrics is not None:
         metrics.watch_cache(cache.statistics)
     return Service(
@@ -125,8 +129,9 @@ def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
         cache,
         retention,
         outbox,
+        tuned,
         metrics=metrics,
-        parts=[photo, pulse, postman, supervisor, retention],
+        parts=[photo, pulse, postman, supervisor, retention, tuned],
     )
 
 

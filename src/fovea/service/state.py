@@ -22,6 +22,7 @@ from fovea.service.problems import not_found
 from fovea.service.pulse import Pulse
 from fovea.service.retention import Retention
 from fovea.service.settings import ServeConfig
+from fovea.service.studies import Studies
 from fovea.service.submission import below
 from fovea.service.uploads import Uploads
 from fovea.service.webhooks import Outbox
@@ -62,6 +63,8 @@ class Service:
     """Removes what is old."""
     webhooks: Outbox
     """Messages to other machines."""
+    studies: Studies
+    """Stages that are tuned."""
     metrics: Metrics | None = None
     """Figures for Prometheus; none where nobody wants them."""
     parts: list[Part] = field(default_factory=list[Part])

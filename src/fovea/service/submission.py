@@ -234,6 +234,13 @@ def _placed(
     return place(body, ()), problems
 
 
+def placed(
+    model: type[Config], body: Mapping[str, Any], lookup: Lookup
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The settings with names of files replaced by where they stand, and what is refused."""
+    return _placed(model, body, lookup)
+
+
 def _looked_up(name: str, value: Any, is_artifact: bool, lookup: Lookup) -> str | Problem:
     if not is_artifact:
         message = "is chosen on the machine that runs it and cannot be set over HTTP"
