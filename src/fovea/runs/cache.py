@@ -98,6 +98,7 @@ class Cache:
 def _connect(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=30)
     try:
+        base.execute("PRAGMA synchronous=OFF")  # a power cut may damage it: it is made anew then
         base.executescript(TABLES)
     except sqlite3.DatabaseError:
         base.close()

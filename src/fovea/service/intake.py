@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.runs.run import fresh_folder
@@ -46,14 +47,15 @@ def accept(
         QuotaError: its owner has as much as one may have.
         RefusedError: the address must not be told.
     """
+    id = new_id()
     job = Job(
-        id=new_id(),
+        id=id,
         owner=owner,
         kind=asked.kind,
         config=asked.body,
         recipe=asked.recipe.to_yaml(),
         stages=len(asked.recipe.steps),
-        run=fresh_folder(here.settings.runs, asked.recipe.name).name,
+        run=run_name(here.settings.runs, asked.recipe.name, id),
         digest=asked.digest,
         fingerprint=here.cache.fingerprint(asked.recipe),
         idempotency_key=key,
@@ -69,6 +71,11 @@ def accept(
     elif is_new:
         here.webhooks.ended(accepted)
     return accepted, is_new
+
+
+def run_name(runs: Path, name: str, id: str) -> str:
+    """The folder of a job's run: as that of any run, but no two of many jobs get the same."""
+    return f"{fresh_folder(runs, name).name.rpartition('_')[0]}_{id[-8:]}"
 
 
 def quotas(queue: QueueConfig) -> Quotas:

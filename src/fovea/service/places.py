@@ -65,6 +65,10 @@ class Place(Protocol):
         """Kill everything of the job of that id; says how many processes would not go."""
         ...
 
+    def close(self) -> None:
+        """Leave nothing behind that waits for work."""
+        ...
+
 
 class Machine:
     """This machine: the work is a child process, in a session of its own."""
@@ -84,7 +88,7 @@ class Machine:
             folder=own,
             environment=environment(),
         )
-        _be_nice(child.pid, self.settings.queue.nice)
+        stand_back(child.pid, self.settings.queue.nice)
         return Child(child)
 
     def find(self, job: Job, folder: Path) -> Work | None:
@@ -102,6 +106,9 @@ class Machine:
     def end(self, job: str) -> int:
         """Kill what carries the job's mark."""
         return processes.end(job)
+
+    def close(self) -> None:
+        """Nothing waits here."""
 
 
 class Child:
@@ -160,7 +167,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def _be_nice(pid: int, by: int) -> None:
+def stand_back(pid: int, by: int) -> None:
     """Let whoever asks for a status have the processor first."""
     try:
         os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + by))

@@ -109,7 +109,7 @@ class Service:
         return (self.run_folder(job) / about["path"], about) if about else None
 
 
-def service(request: Request) -> Service:
+async def service(request: Request) -> Service:  # async: a thread's turn costs more than the work
     """The service that a request came to."""
     return request.app.state.service
 

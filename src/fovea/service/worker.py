@@ -74,6 +74,7 @@ def from_redis(settings: ServeConfig, arguments: list[str]) -> int:
     worker = Worker(make_workplace(settings, store))
     console.say("Waiting for jobs. Ctrl-C ends it.")
     worker.work(logging_level="WARNING")
+    worker.here.place.close()
     store.close()
     return 0
 

@@ -10,6 +10,7 @@ from fovea.service.cache import ResultCache
 from fovea.service.jobs import JobStore
 from fovea.service.places import Machine
 from fovea.service.settings import ServeConfig
+from fovea.service.warm import WarmMachine
 from fovea.service.webhooks import Outbox
 
 __all__ = ["Executor", "Workplace", "make_executor", "make_workplace"]
@@ -45,7 +46,9 @@ def make_workplace(
     """What a worker of these settings has at hand."""
     cache = cache or ResultCache(settings, store.engine)
     outbox = outbox or Outbox(store.engine, settings.webhook, Secrets(store.engine))
-    return Workplace(settings, store, cache, Machine(settings), endings=[outbox.ended])
+    is_warm = settings.queue.warm_jobs and settings.queue.executor != "ray"
+    place = WarmMachine(settings) if is_warm else Machine(settings)
+    return Workplace(settings, store, cache, place, endings=[outbox.ended])
 
 
 def make_executor(workplace: Workplace) -> Executor:

@@ -48,6 +48,7 @@ class Threads:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
+        self.here.place.close()
 
     @property
     def is_well(self) -> bool:

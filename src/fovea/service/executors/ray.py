@@ -32,13 +32,8 @@ class RayThreads(Threads):
 
     def __init__(self, workplace: Workplace) -> None:
         settings = workplace.settings
-        self.cluster = Cluster(settings.queue.address or "local")
-        super().__init__(dataclasses.replace(workplace, place=OnCluster(settings, self.cluster)))
-
-    def stop(self) -> None:
-        """Put back what is at work, and leave the cluster."""
-        super().stop()
-        self.cluster.close()
+        cluster = Cluster(settings.queue.address or "local")
+        super().__init__(dataclasses.replace(workplace, place=OnCluster(settings, cluster)))
 
 
 class OnCluster:
@@ -84,6 +79,10 @@ class OnCluster:
             if time.monotonic() > deadline:
                 return 1
         return 0
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self.cluster.close()
 
 
 class OnNode:
