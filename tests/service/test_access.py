@@ -73,7 +73,7 @@ WHO_MAY: dict[str, str | tuple[str, ...]] = {
     "POST /v1/cache/clear": ADMIN,
     "GET /v1/health": OPEN,
     "GET /v1/stats": OPEN,
-    "GET /v1/plugins": KNOWN,
+    "GET /v1/plugins": READ,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /metrics": READ,

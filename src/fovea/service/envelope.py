@@ -93,7 +93,8 @@ class Envelope:
                 return await receive()
             began = time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), self.settings.idle_s)
+                async with asyncio.timeout(self.settings.idle_s):
+                    message = await receive()
             except TimeoutError:
                 raise _too_slow(f"nothing came for {self.settings.idle_s:g} s") from None
             size += len(message.get("body", b""))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from fovea.service.problems import RefusedError
@@ -41,23 +42,28 @@ class Caller:
         return "admin" in self.scopes or not self.scopes.isdisjoint(scopes)
 
 
-def caller(request: Request) -> Caller:
+async def caller(request: Request) -> Caller:
     """The caller of a request.
 
     Raises:
         RefusedError: 401 without a valid key, 403 from another site's page, 421 by a foreign name,
             429 too often.
     """
-    return request.app.state.service.gate.admit(request)
+    gate = request.app.state.service.gate
+    return await run_sync(gate.admit, request) if gate.waits else gate.admit(request)
 
 
-def visitor(request: Request) -> None:
+async def visitor(request: Request) -> None:
     """Let anybody in who is not another site's page, and who does not come too often.
 
     Raises:
         RefusedError: 403, 421 or 429, as above.
     """
-    request.app.state.service.gate.greet(request)
+    gate = request.app.state.service.gate
+    if gate.waits:
+        await run_sync(gate.greet, request)
+    else:
+        gate.greet(request)
 
 
 def needs(*scopes: Scope) -> Any:
@@ -65,8 +71,8 @@ def needs(*scopes: Scope) -> Any:
     return Depends(_scoped(scopes, scopes))
 
 
-def _scoped(reading: tuple[Scope, ...], writing: tuple[Scope, ...]) -> Callable[..., None]:
-    def check(request: Request, who: Annotated[Caller, Depends(caller)]) -> None:
+def _scoped(reading: tuple[Scope, ...], writing: tuple[Scope, ...]) -> Callable[..., Any]:
+    async def check(request: Request, who: Annotated[Caller, Depends(caller)]) -> None:
         wanted = reading if request.method in READING else writing
         if not who.may(*wanted):
             raise RefusedError(

@@ -42,6 +42,8 @@ class Gate:
         self.is_local = is_loopback(settings.server.host)
         default: Door = "none" if self.is_local or access.insecure else "keys+jwt"
         self.mode: Door = default if access.mode == "auto" else access.mode
+        self.waits = self.mode != "none" or settings.redis.enabled
+        """Whether letting in asks a database, hence is done in a thread."""
         self.keys = KeyStore(engine)
         self.secrets = Secrets(engine)
         self.tokens = (
