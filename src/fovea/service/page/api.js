@@ -2,7 +2,7 @@
 // for a key once; the request then goes again.
 
 import { present } from "./languages.js";
-import { enter, key } from "./key.js";
+import { key } from "./key.js";
 
 /**
  * @typedef {{name: string, stage: string, kind: string, size: number, href: string, path: string}} Artifact
@@ -27,8 +27,9 @@ export class ProblemError extends Error {
   }
 }
 
-/** Asks a person for a key; the page puts its dialog here. @type {{ask: () => Promise<string|null>}} */
-export const doorkeeper = { ask: async () => null };
+/** Asks a person for a key, and says whether the service has taken one; the page puts its dialog here.
+ * @type {{ask: () => Promise<boolean>}} */
+export const doorkeeper = { ask: async () => false };
 
 function headers() {
   const said = key();
@@ -44,13 +45,7 @@ function headers() {
 export async function request(address, { isSecond = false, ...options } = {}) {
   const answer = await fetch(address, { ...options, headers: { ...headers(), ...options.headers } });
   if (answer.ok) return answer;
-  if (answer.status === 401 && !isSecond) {
-    const given = await doorkeeper.ask();
-    if (given) {
-      await enter(given);
-      return request(address, { ...options, isSecond: true });
-    }
-  }
+  if (answer.status === 401 && !isSecond && (await doorkeeper.ask())) return request(address, { ...options, isSecond: true });
   throw new ProblemError({ status: answer.status, ...(await answer.json().catch(() => ({ detail: answer.statusText }))) });
 }
 

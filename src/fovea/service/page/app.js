@@ -9,6 +9,7 @@ import { load, say, switchLanguage, translate } from "./languages.js";
 import { enter, forget, renew } from "./key.js";
 import { openStart } from "./start.js";
 import { jobs } from "./store.js";
+import { openStudies } from "./studies.js";
 import { openStudio, studio } from "./studio.js";
 
 /** @typedef {{element: HTMLElement, close?: () => void}} View */
@@ -24,6 +25,7 @@ let shown = 0;
 function open(name, about, query) {
   if (name === "jobs") return about ? openJob(about) : openJobs();
   if (name === "new") return openStart(about, query);
+  if (name === "studies") return openStudies(about);
   return openStudio(name === "scene" ? about : "");
 }
 
@@ -41,7 +43,7 @@ async function route() {
   const now = ++shown;
   view?.close?.();
   view = null;
-  const tab = { "": "photos", scene: "photos", jobs: "jobs", new: "new" }[name] ?? "photos";
+  const tab = { "": "photos", scene: "photos", jobs: "jobs", new: "new", studies: "studies" }[name] ?? "photos";
   document.body.dataset.view = tab;
   for (const link of document.querySelectorAll("[data-tab]")) {
     if (link.getAttribute("data-tab") === tab) link.setAttribute("aria-current", "page");
@@ -85,29 +87,39 @@ function pulse() {
   find("pulse").classList.toggle("bad", jobs.isLost);
 }
 
-/** Ask a person for a key. @returns {Promise<string|null>} */
-function askForKey() {
+/** Ask a person for a key once. @param {boolean} isAgain whether the last one was wrong @returns {Promise<string>} */
+function askForKey(isAgain) {
   return new Promise((done) => {
-    const input = make("input", { type: "password", autocomplete: "off", id: "key-input", required: true });
+    const input = make("input", { type: "password", autocomplete: "off", id: "key-input", required: true, "aria-invalid": isAgain });
     const form = make("form", { method: "dialog", className: "keyform" },
       make("p", { text: say("key.text") }), make("label", { htmlFor: input.id, text: say("key.label") }), input,
+      isAgain && make("p", { className: "trouble", role: "alert", text: say("key.wrong") }),
       make("footer", {}, button({ word: say("key.forget"), press: () => { forget(); opened.close("forget"); } }),
         make("button", { type: "submit", value: "use", className: "go", text: say("key.use") })));
     const opened = dialog(say("key.title"), say("close"), form);
-    opened.addEventListener("close", () => done(opened.returnValue === "use" ? input.value.trim() : null));
+    opened.addEventListener("close", () => done(opened.returnValue === "use" ? input.value.trim() : ""));
     input.focus();
   });
 }
 
-/** One question at a time, however many answers were 401. @type {Promise<string|null>|null} */
+/** Ask until the service takes a key, or the person gives up. */
+async function letIn() {
+  for (let isAgain = false; ; isAgain = true) {
+    const given = await askForKey(isAgain);
+    if (!given) return false;
+    if (await enter(given)) return true;
+  }
+}
+
+/** One question at a time, however many answers were 401; none after somebody has given up. @type {Promise<boolean>|null} */
 let asking = null;
-doorkeeper.ask = () => (asking ??= askForKey().finally(() => { asking = null; }));
+doorkeeper.ask = () => (asking ??= letIn().then((isIn) => { if (isIn) asking = null; return isIn; }));
 
 // ---- keys -------------------------------------------------------------------------------------------------------------
 
 /** @type {Record<string, string[][]>} */
 const KEYS = {
-  everywhere: [["?", "keys"], ["G P", "photos"], ["G J", "jobs"], ["G N", "new"], ["T", "theme"], ["Esc", "close"]],
+  everywhere: [["?", "keys"], ["G P", "photos"], ["G J", "jobs"], ["G N", "new"], ["G S", "studies"], ["T", "theme"], ["Esc", "close"]],
   stage: [["W A S D", "walk"], ["Q E", "lift"], ["Shift", "fast"], ["1 2", "modes"], ["H", "home"], ["Space", "play"], ["L", "look"], ["F", "full"]],
   pointer: [["drag", "turn"], ["right", "shift"], ["wheel", "nearer"]],
 };
@@ -121,7 +133,7 @@ function showKeys() {
 }
 
 /** @type {Record<string, string>} */
-const PLACES = { KeyP: "#/", KeyJ: "#/jobs", KeyN: "#/new" };
+const PLACES = { KeyP: "#/", KeyJ: "#/jobs", KeyN: "#/new", KeyS: "#/studies" };
 let leaderUntil = 0;
 
 /** @param {KeyboardEvent} event */
@@ -175,8 +187,8 @@ function listen() {
     setTheme(next);
   });
   find("key").addEventListener("click", async () => {
-    const given = await doorkeeper.ask();
-    if (given && (await enter(given))) tell(say("key.kept"));
+    asking = null;
+    if (await doorkeeper.ask()) tell(say("key.kept"));
     jobs.refresh();
   });
   find("keys").addEventListener("click", showKeys);
@@ -201,7 +213,8 @@ async function begin() {
   setTheme(asked ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   retell();
   listen();
-  await jobs.refresh();
+  // The shelf is there from the start where the service answers quickly; a person who looks for a key need not wait.
+  await Promise.race([jobs.refresh(), new Promise((done) => setTimeout(done, 600))]);
   await route();
   document.documentElement.dataset.ready = "";
 }

@@ -45,3 +45,37 @@ export function spark(curves) {
   title.textContent = svg.getAttribute("aria-label");
   return svg;
 }
+
+const ROOM = { width: 640, height: 200, left: 48, right: 12, top: 12, bottom: 24 };
+
+/** Values of trials by number, and the best so far as a line of steps. @param {[number, number][]} values @param {{metric: string, goal: string}} goal */
+export function dots(values, { metric, goal }) {
+  const { width, height, left, right, top, bottom } = ROOM;
+  const all = values.map(([, value]) => value), last = Math.max(1, ...values.map(([number]) => number));
+  const low = Math.min(...all), high = Math.max(...all), better = goal === "min" ? Math.min : Math.max;
+  const x = (/** @type {number} */ number) => left + number / last * (width - left - right);
+  const y = (/** @type {number} */ value) => top + (high - value) / (high - low || 1) * (height - top - bottom);
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("class", "dots");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${metric}: ${score(better(...all))}`);
+  const add = (/** @type {string} */ name, /** @type {Record<string, any>} */ about, text = "") => {
+    const element = svg.appendChild(document.createElementNS(SVG, name));
+    for (const [key, value] of Object.entries(about)) element.setAttribute(key, value);
+    element.textContent = text;
+  };
+  for (const value of low === high ? [low] : [low, (low + high) / 2, high]) {
+    add("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "grid" });
+    add("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end", class: "tick" }, String(+value.toPrecision(4)));
+  }
+  for (const number of [0, last]) add("text", { x: x(number), y: height - 4, "text-anchor": "middle", class: "tick" }, String(number));
+  let best = values[0][1], way = `M${x(values[0][0])} ${y(best)}`;
+  for (const [number, value] of values) {
+    best = better(best, value);
+    way += `H${x(number)}V${y(best)}`;
+  }
+  add("path", { d: `${way}H${x(last)}` });
+  for (const [number, value] of values) add("circle", { cx: x(number), cy: y(value), r: 4 });
+  return svg;
+}

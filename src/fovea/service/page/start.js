@@ -5,10 +5,11 @@ import { icon, make } from "./elements.js";
 import { Form } from "./form.js";
 import { arrows, say } from "./languages.js";
 import { jobs } from "./store.js";
+import { dialsOf, openTune } from "./tune.js";
 
 /**
  * @typedef {{kind: string, is_recipe: boolean, summary: string, presets: string[], stages: Record<string, string>,
- *   inputs: Record<string, string>, outputs: {name: string, kind: string, help: string}[], missing: string, schema_href: string}} Stage
+ *   inputs: Record<string, string>, outputs: {name: string, kind: string, help: string}[], metrics: Record<string, string>, missing: string, schema_href: string}} Stage
  */
 
 /** @type {Promise<{stages: Stage[], samples: string[]}>|undefined} */
@@ -57,6 +58,9 @@ async function sheet(stage, samples, like) {
   const search = make("input", { type: "search", placeholder: say("form.search"), "aria-label": say("form.search"), on: { input: () => form.filter(search.value) } });
   const form = new Form(fields, schema, { samples });
   search.hidden = form.lines.size < 12;
+  const dials = stage.is_recipe || stage.missing || !Object.keys(stage.metrics).length ? [] : dialsOf(schema);
+  const tune = dials.length > 0 && make("button", {
+    type: "button", className: "quiet", text: say("tune.open"), on: { click: () => openTune(stage, dials, () => ({ fixed: form.body(), preset })) } });
   if (like) form.put((await jobs.find(like)).config);
 
   async function submit(/** @type {Event} */ event) {
@@ -78,7 +82,7 @@ async function sheet(stage, samples, like) {
     make("header", {}, make("a", { href: "#/new", className: "backlink" }, icon("back"), make("span", { text: say("start.all") })),
       make("h1", { text: stage.kind }), make("p", { className: "summary", text: arrows(stage.summary) }), flow(stage)),
     stage.missing && make("p", { className: "trouble", text: stage.missing }),
-    presets, search, fields, make("footer", {}, trouble, go));
+    presets, search, fields, make("footer", {}, trouble, go, tune));
 }
 
 /** @param {string} [kind] @param {URLSearchParams} [query] */
