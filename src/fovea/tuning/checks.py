@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import TYPE_CHECKING, Any
 
 from fovea.errors import ConfigError, FoveaError, Problem
@@ -36,7 +37,9 @@ def _goal(
         known = ", ".join(target.metrics)
         notes.append(f"{target.name} does not declare the metric {metric}. It declares: {known}.")
     if objective.goal is None and declared is None:
-        text = f"{metric} has no known direction; add goal: min or goal: max"
+        near = difflib.get_close_matches(metric, target.metrics, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        text = f"{metric} has no known direction; add goal: min or goal: max{hint}"
         problems.append(Problem("objective.goal", "missing", text))
     if declared and objective.goal and objective.goal != declared:
         notes.append(f"{target.name} wants the {declared} of {metric}, this study the other end.")

@@ -15,7 +15,7 @@ from typing import Any
 
 from fovea import dialect
 from fovea.dialect import Document
-from fovea.errors import ConfigError, Problem
+from fovea.errors import ConfigError, Problem, RecipeError
 from fovea.tuning import checks, pruner, sampler
 from fovea.tuning.definition import StudyFile, invalid, read
 from fovea.tuning.foreign.command import Command
@@ -101,10 +101,13 @@ def load(
     try:
         target = read_target(file, beside or path.parent)
         space = Space.read(file.space, file.derive, dict(flat(file.fixed)))
+    except RecipeError as error:
+        where = lines.where(("target", "stage")) or path.name
+        raise RecipeError(f"{where}: {error}") from None
     except ConfigError as error:
         if not error.problems:
             raise
-        problems = [_with_line(problem, lines) for problem in error.problems]
+        problems = [_with_line(problem, lines, path) for problem in error.problems]
         raise invalid(file.study, problems) from None
     goals, problems, notes = checks.goals_of(file, target)
     plan = Plan(file, path, target, space, goals)
@@ -120,7 +123,7 @@ def load(
         problems += target.problems(metrics, example)
         notes += target.notes(metrics, example)
     if problems:
-        raise invalid(file.study, [_with_line(problem, lines) for problem in problems])
+        raise invalid(file.study, [_with_line(problem, lines, path) for problem in problems])
     baseline, why_not = checks.baseline(plan) if file.baseline else (None, "")
     if isinstance(target, StageTarget):
         example = plan.space.walk(lambda parameter: parameter.domain.extremes()[0])
@@ -138,11 +141,11 @@ def _example_settings(plan: Plan) -> dict[str, Any]:
     return plan.target.defaults(plan.space.fixed) | plan.space.settings(values)
 
 
-def _with_line(problem: Problem, lines: Document) -> Problem:
+def _with_line(problem: Problem, lines: Document, source: Path) -> Problem:
     """The problem with the line of the study file it stands in."""
     head, _, rest = problem.loc.partition(".")
     paths = [(head, rest), tuple(problem.loc.split(".")), (head,)]
-    where = next((w for path in paths if (w := lines.where(path))), "")
+    where = next((w for path in paths if (w := lines.where(path))), source.name)
     return problem if problem.source else dataclasses.replace(problem, source=where)
 
 

@@ -264,7 +264,8 @@ def _check_paths(
         if twin is not node and not are_branches:
             problems.append(Problem(node.path, "twice", "is chosen twice; keep one"))
         if node.path in fixed:
-            problems.append(Problem(node.path, "twice", "is searched and fixed; keep one"))
+            text = f"is fixed to {fixed[node.path]!r} and searched; keep one"
+            problems.append(Problem(f"fixed.{node.path}", "twice", text, fixed[node.path]))
 
 
 def _in_order(nodes: list[Parameter | Derived]) -> Iterator[Parameter | Derived]:
