@@ -117,3 +117,19 @@ def test_a_full_file_is_zipped_and_a_new_one_begun(tmp_path: Path) -> None:
     assert packed
     with ZipFile(packed[0]) as archive:
         assert b"line 0 " in archive.read(archive.namelist()[0])
+
+
+def test_files_that_are_too_old_go(tmp_path: Path) -> None:
+    import os
+    import time
+
+    for days in (2, 20):
+        old = tmp_path / f"fovea_202601{days:02d}.log"
+        old.write_text("old")
+        os.utime(old, (time.time() - days * 86_400,) * 2)
+    begin(tmp_path, rotation_mb=0.0005, retention_days=7, console=False)
+    for _ in range(30):
+        log.info("x" * 60)
+    logs.end()
+    assert (tmp_path / "fovea_20260102.log").exists()
+    assert not (tmp_path / "fovea_20260120.log").exists()

@@ -13,7 +13,7 @@ from fovea.errors import FoveaError
 from fovea.service.photo.batches import Item
 from fovea.service.photo.forms import Photo, known, require_picture
 from fovea.service.photo.options import PredictOptions
-from fovea.service.photo.recipe import recipe_of
+from fovea.service.photo.recipe import is_plain
 from fovea.service.photo.submit import enqueue
 from fovea.service.problems import RefusedError
 from fovea.service.state import Service
@@ -101,12 +101,10 @@ def _archive(here: Service, owner: str, sent: UploadFile) -> list[tuple[str, Cal
 
 
 def _may_share(here: Service, options: PredictOptions) -> bool:
-    """Whether photographs may share a job: it converts nothing and sizes are the same for all."""
-    shared = here.settings.optimization.enable_batch_processing
-    if not shared or here.settings.inference.dynamic_input_size or options.video != "none":
-        return False
-    recipe = recipe_of(options, Path(__file__), here.settings, chosen=here.photo.chosen)
-    return len(recipe.steps) == 1
+    """Whether photographs may share a job: nothing comes after the network, for any of them."""
+    settings = here.settings
+    is_wanted = settings.optimization.enable_batch_processing
+    return is_wanted and not settings.inference.dynamic_input_size and is_plain(options, settings)
 
 
 def _alone(here: Service, owner: str, number: int, photo: Photo, options: PredictOptions) -> Item:

@@ -52,13 +52,11 @@ def recipe_of(
     """
     stages: dict[str, Any] = {}
     source, scene = str(photo), "${predict.out.scene}"
-    before = [] if photo.is_dir() else enabled("preprocess", settings.plugins)
-    if before:
+    if before := enabled("preprocess", settings.plugins):
         stages["prepare"] = _step(f"{STAGES}:PREPARE", photo=source, plugins=_uses(before))
         source = "${prepare.out.photo}"
     stages["predict"] = _prediction(options, source, settings, chosen)
-    after = [] if photo.is_dir() else enabled("postprocess", settings.plugins)
-    if after:
+    if after := enabled("postprocess", settings.plugins):
         stages["finish"] = _step(f"{STAGES}:FINISH", scene=scene, plugins=_uses(after))
         scene = "${finish.out.scene}"
     if conversion := _conversion(options, size_of(options, settings, dynamic_size)):
@@ -86,6 +84,15 @@ def _prediction(
         )
     use = _uses([found])[0]
     return _step(f"{STAGES}:FOREIGN", photo=photo, photograph=photograph, plugin=use)
+
+
+def is_plain(options: PredictOptions, settings: ServeConfig) -> bool:
+    """Whether the network's own file is all that is wanted: such photographs may share a job."""
+    has_plugins = enabled("preprocess", settings.plugins) or enabled(
+        "postprocess", settings.plugins
+    )
+    is_own = not settings.model.checkpoint.startswith(MODEL) and options.video == "none"
+    return is_own and not has_plugins and not _conversion(options, size_of(options, settings))
 
 
 def size_of(
