@@ -7,8 +7,10 @@ Another package adds stages through the entry-point group `fovea.stages`, `room.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,6 +170,10 @@ STAGES: dict[str, Entry] = {
         "fovea.vlm.stages:COMPARE",
         "scores of models side by side: what one data set has over another, and how sure",
     ),
+    "vlm.pack": Entry(
+        "fovea.vlm.stages:PACK",
+        "recipe, logs and answers become the challenge's submit.zip, checked as it will be",
+    ),
 }
 
 
@@ -271,9 +277,15 @@ def _load(target: str) -> Stage:
 
 
 def _entry_points() -> Iterable[EntryPoint]:
+    return _points_on(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=2)
+def _points_on(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """What the packages on that path add; looking through all of them takes 50 ms."""
     from importlib.metadata import entry_points
 
-    return entry_points(group="fovea.stages")
+    return tuple(entry_points(group="fovea.stages"))
 
 
 def _package(point: EntryPoint) -> str:
