@@ -18,13 +18,13 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING, Literal
 
 from fovea.errors import ConfigError, Problem
 from fovea.runs.environment import without_password
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 PASSWORD = "FOVEA_STORAGE_PASSWORD"
 """The variable that holds the password of a storage whose address has none."""
@@ -68,6 +68,8 @@ class Address:
     @property
     def url(self) -> URL:
         """What SQLAlchemy connects to."""
+        from sqlalchemy import make_url
+
         return make_url(self.text).set(password=self.password)
 
     @property
@@ -95,6 +97,9 @@ class Address:
             if not re.fullmatch(r"grpc://[^:/@\s]+:\d+/?", text):
                 raise _refusal("is grpc://HOST:PORT", text)
             return cls("grpc", text.rstrip("/"))
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
         try:
             url = make_url(text)
         except ArgumentError:
@@ -131,11 +136,15 @@ def _file(kind: Literal["sqlite", "journal"], path: Path) -> Address:
             "Say storage: postgresql://USER@HOST/DATABASE, or another --folder on a local disk"
         )
         raise ConfigError(text + ".", (Problem("storage", "network", text),))
+    from sqlalchemy import URL
+
     text = URL.create("sqlite", database=str(path)).render_as_string()
     return Address(kind, text if kind == "sqlite" else f"journal:{path}", path=path)
 
 
 def _server(url: URL) -> Address:
+    from sqlalchemy import URL
+
     kind: Kind = "postgresql" if url.get_backend_name() == "postgresql" else "mysql"
     secrets = [name for name in url.query if name.lower() in ("password", "passwd", "pwd")]
     said = url.password or next((str(url.query[name]) for name in secrets), None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fovea.errors import ConfigError, FoveaError, Problem
+from fovea.tuning.address import Address
 from fovea.tuning.definition import Objective, StudyFile
 from fovea.tuning.foreign.command import Command
 from fovea.tuning.goal import Goal
@@ -88,6 +90,17 @@ def range_problems(plan: Plan) -> list[Problem]:
                         problem = dataclasses.replace(problem, loc=loc, source="")
                     found.setdefault((problem.loc, problem.message), problem)
     return list(found.values())
+
+
+def storage_problems(file: StudyFile) -> list[Problem]:
+    """An address of a storage that is none."""
+    if file.storage == "auto":
+        return []
+    try:
+        Address.read(file.storage, Path())
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def seed_problems(plan: Plan) -> list[Problem]:

@@ -114,6 +114,7 @@ def load(
     problems += sampler.problems(file.search, space, goals=len(goals))
     problems += pruner.problems(file.prune, goals=len(goals))
     problems += checks.budget_problems(file)
+    problems += checks.storage_problems(file)
     problems += checks.path_problems(plan)
     problems += checks.range_problems(plan) if not problems else []
     problems += checks.enqueue_problems(plan)

@@ -27,9 +27,7 @@ NEVER = ("no_metric", "nan", "timeout", "stall", "disk", "pruned", "surplus", "f
 
 
 def first(study: Study, plan: Plan) -> None:
-    """Queue the base settings and what the study file wants tried first, once."""
-    if study.store.attributes.get("enqueued"):
-        return
+    """Queue the base settings and what the study file wants tried first, and note that."""
     if plan.baseline is not None and not study.records:
         study.store.enqueue(storage.stored(plan.space, plan.baseline), {"baseline": True})
     for given in plan.file.enqueue:
@@ -51,9 +49,8 @@ def combination(study: Study, plan: Plan, records: Sequence[Record]) -> bool:
     return False
 
 
-def due(study: Study, file: StudyFile) -> list[int]:
+def due(study: Study, file: StudyFile, records: Sequence[Record]) -> list[int]:
     """Queue again what failed in a way that is tried again; says which trials those were."""
-    records = study.records
     done_again = {record.retry_of for record in records}
     found: list[int] = []
     for record in records:

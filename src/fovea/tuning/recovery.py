@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def recover(study: Study, why: str = "worker_lost") -> list[int]:
-    """Take up trials whose process was lost; gives their numbers.
+def recover(study: Study, why: str = "worker_lost") -> list[Record]:
+    """Take up trials whose process was lost; gives all trials as they are then.
 
     One that had come to its end, and was killed before it could say so, is told as it ended. All
     others fail for the reason given, and what is tried again after a failure is queued.
     """
     store = study.store
     store.fail_stale()
-    lost: list[int] = []
-    for record in store.records:
+    records = store.records
+    has_changed = False
+    for record in records:
         if record.state != "running" or not is_lost(study, record):
             continue
         folder = study.trial_folder(record) if record.folder else None
@@ -40,11 +41,11 @@ def recover(study: Study, why: str = "worker_lost") -> list[int]:
         ended = trials.answered(folder, record.number, study.id) if folder else None
         if ended is None:
             ended = Outcome("failed", failure=why, message="its process was lost")
-            lost.append(record.number)
         _log.info("trial %s was found without its process: %s", record.number, ended.state)
         store.tell(record.number, ended, record.about)
-    queue.due(study, study.file)
-    return lost
+        has_changed = True
+    records = store.records if has_changed else records
+    return store.records if queue.due(study, study.file, records) else records
 
 
 def is_lost(study: Study, record: Record) -> bool:

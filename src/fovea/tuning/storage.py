@@ -55,6 +55,8 @@ class Storage:
         """
         self.address = address
         self.line = Line(address.text)
+        self._choices: dict[str, Any] | None = None
+        self._ids: dict[int, int] = {}
         optuna = _optuna()
         from optuna.samplers import RandomSampler
 
@@ -126,12 +128,14 @@ class Storage:
         """Note something about the study."""
         if self.attributes.get(name) != value:
             self.line.call(lambda: self.study.set_user_attr(name, value))
+            self._choices = None
 
     @property
     def records(self) -> list[Record]:
         """All trials, by number."""
-        choices = self.attributes.get("choices", {})
-        return [record(trial, choices) for trial in self._trials()]
+        if self._choices is None:
+            self._choices = self.attributes.get("choices")
+        return [record(trial, self._choices or {}) for trial in self._trials()]
 
     def glance(self) -> list[Record] | None:
         """All trials by number, without waiting for a storage that does not answer: then None.
@@ -143,8 +147,10 @@ class Storage:
         if not self.line.is_due():
             return None
         try:
-            choices = self.study.user_attrs.get("choices", {})
-            found = [record(trial, choices) for trial in self.study.get_trials(deepcopy=False)]
+            if self._choices is None:
+                self._choices = self.study.user_attrs.get("choices")
+            trials = self.study.get_trials(deepcopy=False)
+            found = [record(trial, self._choices or {}) for trial in trials]
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -171,7 +177,9 @@ class Storage:
         """The next trial: the first that waits, else a new one."""
         self.study.sampler, self.study.pruner = sampler, pruner
         with heartbeat.quiet():
-            return self.line.call(self.study.ask)
+            trial = self.line.call(self.study.ask)
+        self._ids[trial.number] = trial._trial_id  # pyright: ignore[reportPrivateUsage]
+        return trial
 
     def describe(self, number: int, about: Mapping[str, Any]) -> None:
         """Note what Optuna has no column for."""
@@ -229,8 +237,10 @@ class Storage:
         return self.line.call(lambda: self.study.get_trials(deepcopy=False))
 
     def _id(self, number: int) -> int:
-        trial = self._trials()[number]
-        return trial._trial_id  # pyright: ignore[reportPrivateUsage]
+        if number not in self._ids:
+            found: dict[int, int] = {one.number: one._trial_id for one in self._trials()}
+            self._ids |= found
+        return self._ids[number]
 
 
 def in_memory(goals: int, sampler: BaseSampler) -> optuna.Study:

@@ -20,7 +20,8 @@ import dataclasses
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -151,7 +152,7 @@ class Study:
 
     # Looking
 
-    @property
+    @cached_property
     def id(self) -> str:
         """What tells this study from another of the same name."""
         return self.store.attributes["id"]
@@ -256,18 +257,14 @@ class Study:
         StopNote(self.folder).ask()
         self.store.note("stop", round(time.time(), 3))
 
-    @property
-    def is_asked_to_stop(self) -> bool:
-        """Whether somebody asked since the present start of the study."""
-        return float(self.store.attributes.get("stop", 0.0)) >= self.session > 0.0
-
     def begin_session(self) -> None:
         """Note that a start of the study begins: its time runs, and failures are counted anew."""
         self.store.note("session", round(time.time(), 3))
 
-    def chosen(self, plan: Plan) -> sampler.Chosen:
+    def chosen(self, plan: Plan, records: Sequence[Record] | None = None) -> sampler.Chosen:
         """The method of search for the next trials, and why it was taken."""
-        times = [record.seconds for record in self.records if record.state == "complete"]
+        found = self.records if records is None else records
+        times = [record.seconds for record in found if record.state == "complete"]
         cost = sum(times) / len(times) if times else None
         return sampler.choose(
             plan.file.search,

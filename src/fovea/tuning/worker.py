@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fovea.errors import BackendError
+from fovea.errors import FoveaError
 from fovea.tuning import history, outcome, owners, pruner, queue, recovery, sampler
 from fovea.tuning import trial as trials
 from fovea.tuning.ending import Clock, Ending, failures, said, spent, stopped
@@ -90,8 +90,7 @@ class Worker:
                 self._rest()
                 continue
             with study.store.turn():
-                recovery.recover(study)
-                found = self._next()
+                found = self._next(recovery.recover(study))
             if isinstance(found, Ending):
                 return said(found, study.records)
             if found is None:
@@ -105,37 +104,40 @@ class Worker:
 
     # Asking
 
-    def _next(self) -> Ending | tuple[optuna.Trial, dict[str, Any]] | None:
+    def _next(self, records: list[Record]) -> Ending | tuple[optuna.Trial, dict[str, Any]] | None:
         """The next trial; the ending, where the study is over; nothing, where others may fail."""
         study, plan = self.study, self.plan
-        if study.is_asked_to_stop:
+        noted = study.store.attributes
+        session = float(noted.get("session", 0.0))
+        if float(noted.get("stop", 0.0)) >= session > 0.0:
             return stopped(130)
-        queue.first(study, plan)
-        records = study.records
-        if ending := spent(plan.file, records, failures(records, study.session)):
+        if not noted.get("enqueued"):
+            queue.first(study, plan)
+            records = study.records
+        if ending := spent(plan.file, records, failures(records, session)):
             return ending
         if queue.is_full(plan.file, records):
             return None
-        method = study.chosen(plan).method
+        method = study.chosen(plan, records).method
         if method == "grid" and not queue.combination(study, plan, records):
             is_at_work = any(record.state == "running" for record in records)
             return None if is_at_work else Ending("all combinations are done")
-        trial, about = self._ask(method)
+        trial, about = self._ask(method, records)
         if self._steps_back(trial.number, about):
             return None
         return trial, about
 
-    def _ask(self, method: str) -> tuple[optuna.Trial, dict[str, Any]]:
+    def _ask(self, method: str, records: list[Record]) -> tuple[optuna.Trial, dict[str, Any]]:
         """The next trial, and what is noted about it from the start."""
         from fovea.tuning.numbered import Numbered
 
         study, plan = self.study, self.plan
-        records = study.records
 
         def index_of(number: int, about: dict[str, Any]) -> int:
             # A retry draws the random numbers of the trial that it does again.
-            first_hand = sum(one.retry_of is None for one in records if one.number < number)
-            return int(about.get("index", first_hand))
+            known = records if study.store.address.is_local else study.records
+            again = sum(one.retry_of is not None for one in known if one.number < number)
+            return int(about.get("index", number - again))
 
         def make(trial: FrozenTrial) -> BaseSampler:
             index = index_of(trial.number, trial.user_attrs.get(ABOUT, {}))
@@ -176,11 +178,11 @@ class Worker:
         with store.alive(number):
             try:
                 ended = self._run(trial, about)
-            except (KeyboardInterrupt, BackendError) as error:
+            except (KeyboardInterrupt, FoveaError) as error:
                 why = str(error) or "stopped at once"
                 store.tell(number, Outcome("failed", failure="interrupted", message=why), about)
-                queue.due(self.study, self.plan.file)
-                if isinstance(error, BackendError):
+                queue.due(self.study, self.plan.file, self.study.records)
+                if isinstance(error, FoveaError):
                     raise
                 ended = Outcome("interrupted", failure="interrupted", signal=2)
             else:
@@ -188,10 +190,10 @@ class Worker:
                     store.line.call(lambda n=name, e=excess: trial.set_constraint(n, e))
                 store.tell(number, ended, about)
         with store.turn():
-            queue.due(self.study, self.plan.file)
-            record = self.study.records[number]
-            self._keep(record)
-        return ended, record
+            records = self.study.records
+            queue.due(self.study, self.plan.file, records)
+            self._keep(records[number], records)
+        return ended, records[number]
 
     def _run(self, trial: optuna.Trial, about: dict[str, Any]) -> Outcome:
         study, plan = self.study, self.plan
@@ -210,13 +212,13 @@ class Worker:
             asked_to_stop=self.clock.is_over,
         )
 
-    def _keep(self, ended: Record) -> None:
+    def _keep(self, ended: Record, records: list[Record]) -> None:
         """Drop the checkpoints of all trials but the best."""
         study, rule = self.study, self.plan.file.trial.keep
         if rule == "all" or ended.state not in ("complete", "pruned"):
             return
         most = int(rule.removeprefix("best:"))
-        candidates = history.complete(study.records)
+        candidates = history.complete(records)
         ranked = sorted(candidates, key=lambda one: one.values[0], reverse=self.plan.goal.is_max)
         kept = {record.number for record in ranked[:most]}
         for record in [*ranked[most:], ended]:
