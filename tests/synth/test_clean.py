@@ -308,8 +308,8 @@ def test_killed_again_and_again_it_ends_as_an_unbroken_run(tmp_path: Path) -> No
     subprocess.run(call("whole"), check=True, capture_output=True)
     kills = 0
     for wait_s in (0.9, 1.4, 1.9, 2.4, 2.9, 60.0):
-        with subprocess.Popen(call("killed"), stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(call("killed"), start_new_session=True, **quiet) as process:
             until = time.monotonic() + wait_s
             while process.poll() is None and time.monotonic() < until:
                 time.sleep(0.01)

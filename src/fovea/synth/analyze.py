@@ -92,8 +92,8 @@ def measuring(config: AnalyzeConfig, context: Context, plan: Plan) -> Plan:
 
 def _lead(plan: Plan, measured: Measured) -> str:
     return (
-        f"{measured.rows:,} rows, measured by {len(plan.steps)} operators. Hover over a curve to read"
-        " what a limit keeps; whatif.csv has the same as numbers."
+        f"{measured.rows:,} rows, measured by {len(plan.steps)} operators. Hover over a curve to"
+        " read what a limit keeps; whatif.csv has the same as numbers."
     )
 
 

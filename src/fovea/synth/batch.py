@@ -101,7 +101,7 @@ class Batch:
 
     def change(self, number: int, values: Mapping[str, Any]) -> None:
         """Set fields of a row."""
-        self.rows[number] = self.rows[number] | values
+        self.rows[number] = {**self.rows[number], **values}
         self.lines[number] = None
         self._codes = {}
 

@@ -1,4 +1,4 @@
-"""The pictures of the analysis, as SVG: distributions with limits, rows kept by limit, correlations.
+"""The pictures of the analysis, as SVG: distributions, rows kept by limit, correlations.
 
 Hovering shows a mark's own words, so that any limit can be read off without a script.
 """

@@ -1,7 +1,7 @@
 """`synth.clean`: a data set goes through operators, and every row that does not come out is told.
 
-Reading, measuring and deciding are one pass over parts of the data set; what is finished is kept, so
-that a run that was stopped or killed goes on where it was.
+Reading, measuring and deciding are one pass over parts of the data set; what is finished is kept,
+so that a run that was stopped or killed goes on where it was.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def _to_llava(
     )
     if config.question and not restores:
         original = {str(row["id"]): _asked(row, config.question) for row in rows if "id" in row}
-        how = ToLlava(**{**how.__dict__, "restore_questions": True})
+        how = replace(how, restore_questions=True)
     checker = _Checker(config, root, [token, config.eoc_special_token])
     found: list[Conversation] = []
     for number, row in enumerate(capped(rows, config.cap, seed=config.cap_seed, fill=config.fill)):

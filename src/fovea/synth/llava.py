@@ -68,7 +68,8 @@ def to_row(source: Conversation, how: ToRows, *, rng: np.random.Generator | None
     turns = source["conversations"]
     if len(turns) % 2:
         raise DataError(
-            f"row {source['id']!r} has {len(turns)} turns; questions and answers must come in pairs."
+            f"row {source['id']!r} has {len(turns)} turns; questions and answers must come in"
+            " pairs."
         )
     image = source.get("image")
     if image:
@@ -104,8 +105,8 @@ def _moved_token(source: Conversation, how: ToRows) -> str:
     value = source["conversations"][0]["value"]
     if not (value.startswith(IMAGE) or value.endswith(IMAGE)):
         raise DataError(
-            f"row {source['id']!r} has an image, and its first question neither begins nor ends with"
-            f" {IMAGE}: {value!r:.60}."
+            f"row {source['id']!r} has an image, and its first question neither begins nor ends"
+            f" with {IMAGE}: {value!r:.60}."
         )
     return value.replace(IMAGE, how.image_special_token)
 

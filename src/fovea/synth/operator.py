@@ -15,7 +15,7 @@ runs them fused, batch by batch, in any process. The other two are barriers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -293,6 +293,14 @@ class TextMapper(Mapper):
         return not self.is_odd("special_tokens") and any(t in text for t in self._fields.tokens)
 
 
+class Columns(Protocol):
+    """The keys of all rows."""
+
+    def column(self, name: str, row: int | None = None) -> np.ndarray:
+        """A column; of a matrix, one of its columns alone."""
+        ...
+
+
 class Deduplicator(Operator):
     """Finds rows that say the same, and keeps one of each group."""
 
@@ -308,7 +316,7 @@ class Deduplicator(Operator):
         """The hash columns as data-juicer names and writes them."""
         return {}
 
-    def groups(self, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarray, " n"]:
+    def groups(self, columns: Columns) -> Int64[np.ndarray, " n"]:
         """For each row the first row of its group."""
         raise NotImplementedError
 

@@ -28,7 +28,36 @@ from fovea.synth.settings.data import DataConfig
 
 VERSION = 1
 """Raised when operators give other results than before, so that kept work is done again."""
-IDLE_PARAMETERS = frozenset(["audio_key", "video_key", "video_bytes_key", "audio_bytes_key", "query_key", "response_key", "history_key", "batch_size", "num_proc", "accelerator", "num_cpus", "num_gpus", "memory", "mem_required", "gpu_required", "turbo", "batch_mode", "index_key", "work_dir", "runtime_env", "ray_execution_mode", "stats_export_path", "auto_op_parallelism", "index_key", "cpu_required", "ray_serialization"])  # fmt: skip
+IDLE_PARAMETERS = frozenset(
+    [
+        "audio_key",
+        "video_key",
+        "video_bytes_key",
+        "audio_bytes_key",
+        "query_key",
+        "response_key",
+        "history_key",
+        "batch_size",
+        "num_proc",
+        "accelerator",
+        "num_cpus",
+        "num_gpus",
+        "memory",
+        "mem_required",
+        "gpu_required",
+        "turbo",
+        "batch_mode",
+        "index_key",
+        "work_dir",
+        "runtime_env",
+        "ray_execution_mode",
+        "stats_export_path",
+        "auto_op_parallelism",
+        "index_key",
+        "cpu_required",
+        "ray_serialization",
+    ]
+)
 """Parameters of every operator of data-juicer that say how, not what."""
 ROWS = {"cheap": 20_000, "head": 5_000, "pixels": 1_000, "model": 128}
 """Rows of a part by the dearest operator."""
@@ -318,7 +347,8 @@ def load_custom(paths: Sequence[str]) -> None:
 
 def _imported(name: str, file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
-    assert spec and spec.loader, "a .py file has a loader"
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -150,6 +150,7 @@ class Pass:
         count = self.outcome.counts.step(step.label)
         before, numbers, errors = list(batch.rows), batch.numbers, count.errors
         fallback = batch.taken(np.arange(len(batch)))
+        mapped = batch
         with Failure() as failure:
             mapped = operator.map(batch)
         if failure.error is not None:
@@ -394,12 +395,12 @@ def check_row(sample: Sample, handling: Handling) -> None:
         isinstance(images, list) and all(isinstance(path, str) for path in images)
     ):
         raise DataError(f"'{fields.images}' must be a list of paths; found {images!r:.60}.")
-    if text and "image_tokens" not in handling.compat:
+    if text and images is not None and "image_tokens" not in handling.compat:
         tokens = text.count(fields.image_token)
-        if tokens and tokens != len(images or ()):
+        if tokens and tokens != len(images):
             raise DataError(
                 f"the text has {tokens} of {fields.image_token} and '{fields.images}' lists"
-                f" {len(images or ())}. Each image needs one token."
+                f" {len(images)}. Each image needs one token."
             )
     for validator in handling.validators:
         _validate(sample, validator)

@@ -1,4 +1,4 @@
-"""The stages of the room `synth`, declared: image-text data cleaned, looked at, and sent to training.
+"""The stages of the room `synth`, declared: image-text data cleaned, looked at and sent on.
 
 Only declarations stand here, and their settings in `settings/`, so that help costs no numpy.
 """

@@ -32,7 +32,7 @@ _OWN = (STATS, META, *HASHES)
 
 
 def dumped(value: Any) -> bytes:
-    """A value as a line of JSON; numbers and text that strict JSON refuses are written all the same."""
+    """A value as a line of JSON, also where it holds what strict JSON refuses."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except (TypeError, orjson.JSONEncodeError):

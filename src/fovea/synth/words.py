@@ -77,7 +77,7 @@ class Codes:
 
     @cached_property
     def lines(self) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-        """The number of lines of each text, as `splitlines` counts them, and the longest's length."""
+        """How many lines each text has, as `splitlines` counts, and the longest one's length."""
         count = (self.lengths > 0).astype(np.int64)
         longest = self.lengths.copy()
         is_broken = self.count(BREAKS) > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -73,7 +73,7 @@ Doer = Callable[[Sequence[Task], Callable[[], bool]], Iterator[Task]]
 
 
 @contextmanager
-def workers(plan: Plan, count: int) -> Iterator[Doer]:
+def workers(plan: Plan, count: int) -> Generator[Doer]:
     """Processes that do tasks; with a count of 1, this one does them."""
     if count <= 1:
         yield lambda tasks, stopped: _here(plan, tasks, stopped)

@@ -1,4 +1,4 @@
-"""Duplicates of texts: the same, nearly the same by shared shingles, near by a hash of all words."""
+"""Duplicates of texts: the same, nearly the same by shared runs, near by a hash of all runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import regex
@@ -17,7 +17,7 @@ from fovea.config import setting
 from fovea.errors import BackendError
 from fovea.synth.batch import Batch
 from fovea.synth.dedup.groups import equal_pairs, near_pairs, roots_of
-from fovea.synth.operator import Deduplicator, Quirk
+from fovea.synth.operator import Columns, Deduplicator, Quirk
 from fovea.synth.words import mixed
 
 PRIME = (1 << 61) - 1
@@ -26,14 +26,6 @@ SEED = 42
 """Of the permutations, as in the published ones."""
 SHINGLES_AT_ONCE = 4096
 Tokenization = Literal["space", "punctuation", "character", "sentencepiece"]
-
-
-class Columns(Protocol):
-    """The keys of all rows."""
-
-    def column(self, name: str, row: int | None = None) -> np.ndarray:
-        """A column; of a matrix, one of its columns alone."""
-        ...
 
 
 def digests(texts: Sequence[str]) -> np.ndarray:
@@ -219,7 +211,7 @@ def _packed(
 @cache
 def permutations(count: int) -> tuple[UInt64[np.ndarray, " p"], UInt64[np.ndarray, " p"]]:
     """Factor and summand of each permutation, drawn in turn."""
-    # The published numbers come from numpy's old generator; it is a local one, not the global state.
+    # The published numbers come from numpy's old generator; this one is no global state.
     rng = np.random.RandomState(SEED)
     drawn = [
         (rng.randint(1, PRIME, dtype=np.uint64), rng.randint(0, PRIME, dtype=np.uint64))

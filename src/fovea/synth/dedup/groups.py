@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -35,15 +36,15 @@ def near_pairs(
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """Pairs of rows whose hashes differ in at most so many bits.
 
-    Of `distance + 1` blocks of bits one is equal in each such pair: rows are sorted by each block in
-    turn and compared with those beside them.
+    Of `distance + 1` blocks of bits one is equal in each such pair: rows are sorted by each block
+    in turn and compared with those beside them.
     """
     distinct, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     yield np.arange(len(hashes)), first[inverse]
     if distance <= 0:
         return
     bounds = [64 * number // (distance + 1) for number in range(distance + 2)]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         mask = np.uint64(((1 << (high - low)) - 1) << low)
         block = distinct & mask
         order = np.argsort(block, kind="stable")

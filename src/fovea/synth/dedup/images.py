@@ -3,8 +3,8 @@
 A hash has 64 bits, row by row of an 8 x 8 grid, written as 16 hexadecimal digits. Colour images are
 shrunk first and turned to grey then.
 
-Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), with the
-sizes and orders of the library imagededup, whose hashes these are.
+Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), with
+the sizes and orders of the library imagededup, whose hashes these are.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from fovea.config import setting
 from fovea.synth.batch import Batch
-from fovea.synth.dedup.documents import Columns, digests, hexadecimal, roots_of_digests
+from fovea.synth.dedup.documents import digests, hexadecimal, roots_of_digests
 from fovea.synth.dedup.groups import near_pairs, roots_of
-from fovea.synth.operator import Cost, Deduplicator
+from fovea.synth.operator import Columns, Cost, Deduplicator
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +37,7 @@ def phash(image: Image.Image) -> Bool[np.ndarray, "8 8"]:
     """Low frequencies of the cosine transform against their median."""
     from scipy.fft import dct
 
-    found = dct(dct(grey(image, height=32, width=32), axis=0), axis=1)[:8, :8]
+    found = np.asarray(dct(dct(grey(image, height=32, width=32), axis=0), axis=1))[:8, :8]
     return found >= np.median(found.ravel()[1:])
 
 
@@ -103,7 +103,7 @@ class ImageDeduplicator(Deduplicator):
 
     def groups(self, columns: Columns) -> Int64[np.ndarray, " n"]:
         """Rows with the same hashes, or with as many that are near one by one."""
-        images = columns.column("images")
+        images: list[str] = columns.column("images").tolist()
         text = (
             roots_of_digests(columns.column("digest", 0), columns.column("digest", 1))
             if self.consider_text

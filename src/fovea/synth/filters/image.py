@@ -177,12 +177,13 @@ def cascade(classifier: str, wanted_by: str) -> Any:
     """
     import cv2
 
-    if not hasattr(cv2, "CascadeClassifier"):
+    opencv: Any = cv2  # its newest build lacks what is asked for here
+    if not hasattr(opencv, "CascadeClassifier"):
         raise BackendError(
             f"{wanted_by} needs the cascades of OpenCV 4; here is OpenCV {cv2.__version__}, which"
             " has none. Install them: pip install 'opencv-python-headless<5'."
         )
-    folders = [Path(cv2.data.haarcascades), Path("/usr/share/opencv4/haarcascades")]
+    folders = [Path(opencv.data.haarcascades), Path("/usr/share/opencv4/haarcascades")]
     path = Path(classifier) if classifier else None
     for folder in folders if path is None else ():
         if (folder / "haarcascade_frontalface_alt.xml").is_file():
@@ -192,7 +193,7 @@ def cascade(classifier: str, wanted_by: str) -> Any:
             f"{wanted_by} needs the file of a cascade, and {path or 'OpenCV'} has none. Name one by"
             " cv_classifier; Debian's package opencv-data has them."
         )
-    return cv2.CascadeClassifier(os.fspath(path))
+    return opencv.CascadeClassifier(os.fspath(path))
 
 
 def find_faces(

@@ -50,7 +50,7 @@ class ImageMapper(Mapper):
     def _map_row(self, batch: Batch, number: int) -> None:
         names, values = batch.images(number, self.image_field), dict[str, Any]()
         held_key = self.image_bytes_key or self._fields.image_bytes
-        held = list(batch.rows[number].get(held_key) or ())
+        held: list[Any] = list(batch.rows[number].get(held_key) or ())
         after, done = list(names), dict[str, str]()
         for place, (name, content) in enumerate(self.pictures(batch, number)):
             if name in done:
