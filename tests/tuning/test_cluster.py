@@ -91,6 +91,7 @@ def test_a_stage_is_run_on_a_node_and_followed_from_here(study_file: StudyFile, 
             baseline=False,
             budget={"trials": 2},
             resources={"executor": "ray", "cluster": nodes.address, "min_free": 0},
+            track={"tensorboard": False},
         )
     )
     with Study.create(plan) as study:

@@ -14,7 +14,7 @@ from sqlalchemy import URL, make_url
 
 from fovea.errors import ArtifactError, BackendError, ConfigError
 from fovea.runs.environment import without_password
-from fovea.tuning import outage
+from fovea.tuning import outage, recovery
 from fovea.tuning.address import PASSWORD, Address, filesystem
 from fovea.tuning.outage import Line, Reports, StorageLostError, is_outage
 from fovea.tuning.plan import load
@@ -206,6 +206,37 @@ def test_while_a_database_is_away_the_trial_goes_on_and_loses_nothing(
         assert sorted(record.points) == [1, 2, 3]
         assert "does not answer" in caplog.text
         assert "answers again" in caplog.text
+
+
+def test_where_a_database_stays_away_the_worker_leaves_and_goes_on_later(
+    quick_study: StudyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import servers
+
+    monkeypatch.setattr(outage, "GIVE_UP_S", 2.0)
+    with servers.PostgresServer() as server:
+        address = server.make("away")
+        plan = load(quick_study(pause=60.0, storage=address, budget={"trials": 1}))
+        study = Study.create(plan)
+
+        def cut() -> None:
+            while not list(study.folder.glob("trials/*/log.jsonl")):
+                time.sleep(0.02)
+            server.kill()
+
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        with pytest.raises(StorageLostError) as caught:
+            study.run(plan)
+        cutter.join()
+        assert caught.value.exit_code == 75
+        study.close()
+        server.start()
+        monkeypatch.setattr("fovea.tuning.owners.is_gone", lambda owner, on_one_machine: True)
+        with Study.open(study.folder) as again:
+            recovery.recover(again)
+            states = [(one.state, one.failure) for one in again.records]
+    assert states == [("failed", "worker_lost"), ("waiting", "")]
 
 
 class Away:

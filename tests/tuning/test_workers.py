@@ -17,7 +17,7 @@ import pytest
 
 from fovea.errors import BackendError
 from fovea.tuning import heartbeat, owners, queue, trial, worker
-from fovea.tuning.ending import Ending
+from fovea.tuning.ending import Ending, spent
 from fovea.tuning.history import Record
 from fovea.tuning.outcome import Outcome, excesses
 from fovea.tuning.plan import load
@@ -318,6 +318,15 @@ def test_of_two_that_asked_at_once_the_higher_number_steps_back(quick_study: Stu
     assert [queue.is_surplus(file, records, n) for n in range(6)] == [False] * 4 + [True] * 2
     assert queue.is_full(file, records)
     assert not queue.is_full(file, records[:4])
+
+
+def test_a_study_whose_trials_are_always_lost_comes_to_an_end(quick_study: StudyFile) -> None:
+    file = load(quick_study(trial={"abort_after": 2, "retries": {"stale": 1}})).file
+    lost = [record(n, "failed", failure="worker_lost", ended=n + 1.0) for n in range(4)]
+    ending = spent(file, lost, [])
+    assert ending is not None
+    assert (ending.exit_code, "lost their process" in ending.reason) == (1, True)
+    assert spent(file, [*lost[:3], record(3, "complete", ended=9.0)], []) is None
 
 
 def test_one_that_steps_back_waits_and_is_run_when_there_is_room(

@@ -86,12 +86,24 @@ def spent(file: StudyFile, records: Sequence[Record], failed: Sequence[str]) -> 
     finished = sum(queue.is_counted(file, record) for record in records)
     if file.budget.trials is not None and finished >= file.budget.trials:
         return Ending(f"all {file.budget.trials} trials are done")
+    most = file.trial.abort_after * (file.trial.retries.stale + 1)
+    if (lost := _lost_in_a_row(records)) >= most:
+        return Ending(f"the last {lost} trials all lost their process; see their folders", 1)
     last = failed[-1] if failed else ""
     limit = NO_METRIC_LIMIT if last == "no_metric" else file.trial.abort_after
     if last and list(failed[-limit:]) == [last] * limit:
         message = next(one.message for one in reversed(records) if one.failure == last)
         return Ending(f"{limit} trials in a row failed ({last}). {message}", 1)
     return None
+
+
+def _lost_in_a_row(records: Sequence[Record]) -> int:
+    """How many trials, since the last that came to an end of its own, lost their process."""
+    found = 0
+    for record in sorted(records, key=lambda one: one.ended_at):
+        if record.state in ("complete", "pruned", "failed"):
+            found = found + 1 if record.failure in queue.LOST else 0
+    return found
 
 
 def said(ending: Ending, records: Sequence[Record]) -> Ending:

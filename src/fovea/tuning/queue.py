@@ -28,10 +28,13 @@ NEVER = ("no_metric", "nan", "timeout", "stall", "disk", "pruned", "surplus", "f
 
 def first(study: Study, plan: Plan) -> None:
     """Queue the base settings and what the study file wants tried first, and note that."""
-    if plan.baseline is not None and not study.records:
+    records = study.records
+    if plan.baseline is not None and not records:
         study.store.enqueue(storage.stored(plan.space, plan.baseline), {"baseline": True})
-    for given in plan.file.enqueue:
-        study.enqueue(plan.space, given)
+    queued = {record.about.get("wanted") for record in records}
+    for number, given in enumerate(plan.file.enqueue):
+        if number not in queued:
+            study.enqueue(plan.space, given, {"wanted": number})
     study.store.note("enqueued", True)
 
 

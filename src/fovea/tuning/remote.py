@@ -8,6 +8,7 @@ as one whose process was lost, from its last checkpoint.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -17,15 +18,19 @@ from fovea.runs.child import STOP_FILE
 from fovea.runs.durable import write_json, write_text
 from fovea.runs.events import Follower
 from fovea.runs.lock import me
+from fovea.runs.processes import tail
 from fovea.runs.ray import Cluster, RemoteTree
 from fovea.runs.recipe import Recipe
 from fovea.runs.run import Run
 from fovea.tuning.definition import Resources
+from fovea.tuning.outcome import Outcome
 from fovea.tuning.plan import Plan
 from fovea.tuning.watch import Watch
 
 POLL_S = 0.25
 LOST_STATUS = -9
+PATH = "PYTHONPATH"
+"""Where stages of one's own are found; a node has to look there too."""
 
 
 @functools.cache
@@ -34,8 +39,8 @@ def cluster(address: str) -> Cluster:
     return Cluster(address)
 
 
-def execute(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | None:
-    """Run a recipe on a node, in the trial's folder; None where the node was lost.
+def execute(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | Outcome:
+    """Run a recipe on a node, in the trial's folder; an outcome where that came to no end.
 
     Raises:
         BackendError: no cluster answers.
@@ -50,6 +55,7 @@ def execute(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | Non
         (*call, "--log-format", "lines"),
         folder=folder,
         cwd=Path.cwd(),
+        environment={PATH: os.environ[PATH]} if PATH in os.environ else {},
         grace_s=plan.file.trial.grace,
     )
     with tree:
@@ -62,10 +68,15 @@ def execute(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | Non
             time.sleep(POLL_S)
     for event in follower.new():
         watch(event)
-    if tree.is_lost or not (run / "run.json").is_file():
-        return None
-    done = Run(run)
-    return None if done.manifest["state"] == "running" else done
+    if tree.is_lost and watch.reason != "interrupted":
+        text = "the node of the cluster was lost"
+        return Outcome("failed", failure="node_lost", message=text)
+    if tree.is_lost:
+        return Outcome("interrupted", failure="interrupted")
+    if not (run / "run.json").is_file() or Run(run).manifest["state"] == "running":
+        text = f"the run on the node came to no end; its last words:\n{tail(tree.console)}"
+        return Outcome("failed", failure="error", message=text)
+    return Run(run)
 
 
 class RemoteCommand:

@@ -35,11 +35,11 @@ def run(
     write_text(folder / "config.yaml", to_yaml(recipe.steps[0].config))
     write_text(folder / "command.txt", f"{_command(target, folder)}\n")
     done = _done(plan, recipe, folder, watch)
-    return _outcome(plan, done, watch) if done is not None else _lost(watch)
+    return done if isinstance(done, Outcome) else _outcome(plan, done, watch)
 
 
-def _done(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | None:
-    """The run at its end; None where its node was lost."""
+def _done(plan: Plan, recipe: Recipe, folder: Path, watch: Watch) -> Run | Outcome:
+    """The run at its end; an outcome where that was lost on a cluster."""
     if plan.file.resources.executor == "ray":
         from fovea.tuning import remote
 
@@ -78,9 +78,3 @@ def _outcome(plan: Plan, done: Run, watch: Watch) -> Outcome:
     record = StageRecord.read(stage.folder)
     peak_mb = record.peak.get("rss_mb") if record is not None else None
     return Outcome("failed", failure="oom", message=message, peak_mb=peak_mb)
-
-
-def _lost(watch: Watch) -> Outcome:
-    if watch.reason == "interrupted":
-        return Outcome("interrupted", failure="interrupted")
-    return Outcome("failed", failure="node_lost", message="the node of the cluster was lost")

@@ -290,7 +290,9 @@ class Study:
         for number in numbers:
             queue.again(self, known[number], "asked", queue.ENDLESS, anew=True)
 
-    def enqueue(self, space: Space, given: Mapping[str, Any]) -> None:
+    def enqueue(
+        self, space: Space, given: Mapping[str, Any], about: Mapping[str, Any] | None = None
+    ) -> None:
         """Queue a trial with these parameters.
 
         Raises:
@@ -300,7 +302,7 @@ class Study:
             values = space.complete(given)
         except ConfigError as error:
             raise invalid(self.file.study, error.problems) from None
-        self.store.enqueue(storage.stored(space, space.asked(values)))
+        self.store.enqueue(storage.stored(space, space.asked(values)), about)
 
     def _settle_identity(self, plan: Plan, *, amend: bool) -> None:
         identity, known = plan.identity(), self.store.attributes.get("identity")
