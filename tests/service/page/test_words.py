@@ -64,6 +64,7 @@ def test_the_language_is_switched_and_stays(
     sight = look(service.url, size=size)
     page = sight.page
     assert "Walk into a photograph" in page.inner_text("main")
+    assert page.locator(".hero .frame").bounding_box()["height"] > 300
     page.click("#language")
     assert "走进一张照片" in page.inner_text("main")
     assert page.evaluate("() => document.documentElement.lang") == "zh-CN"

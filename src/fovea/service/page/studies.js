@@ -86,8 +86,8 @@ async function openStudy(id) {
   let told = "";
 
   const { first, close } = keepLooking(async () => {
-    const [study, { trials }] = await Promise.all([
-      ask(`/v1/studies/${id}`), ask(`/v1/studies/${id}/trials`).catch(() => ({ trials: [] }))]);
+    const study = await ask(`/v1/studies/${id}`);
+    const { trials } = counted(study) ? await ask(study.links.trials) : { trials: [] };
     const isGoing = GOING.includes(study.state), text = JSON.stringify([study, trials]);
     if (text !== told) show(study, trials, isGoing);
     told = text;
@@ -108,7 +108,7 @@ async function openStudy(id) {
             : study.state !== "finished" && button({ drawing: "again", word: say("studies.on"), press: () => turn("start") }),
           trials.length > 0 && make("a", { className: "quiet", href: study.links.report, target: "_blank" }, icon("open"), make("span", { text: say("studies.report") })))),
       make("div", { className: "columns" },
-        make("div", { className: "sights gallery" },
+        make("div", { className: "sights" },
           values.length > 0 && make("section", { className: "card" }, make("h2", { text: study.goals[0].metric }), dots(values, study.goals[0])),
           trials.length > 0 && make("section", { className: "card" }, make("h2", { text: say("studies.table") }), table(trials, study))),
         make("aside", { className: "report", "aria-label": say("job.report") }, bestCard(study) || make("section", { className: "card" }, make("p", { className: "muted", text: say("nothing_yet") })))));

@@ -99,7 +99,7 @@ class Studio {
     this.tools.hidden = !this.current;
     this.look.hidden = !this.current || !this.isLookOpen;
     this.element.classList.toggle("empty", isEmpty);
-    this.element.classList.toggle("bare", !shelf.items.size);
+    this.element.classList.toggle("vacant", !shelf.items.size);
     const going = isEmpty && shelf.list().some((item) => ["sending", "queued", "running"].includes(item.state));
     if (going) {
       this.hero.hidden = true;
