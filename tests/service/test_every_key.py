@@ -139,6 +139,9 @@ SHOWN: dict[str, str] = {
     "queue.grace_s": "test_service::test_a_cancelled_job_leaves_no_process_behind",
     "queue.attempts": "test_service::"
     "test_a_process_that_is_ended_each_time_fails_the_job_in_the_end",
+    "queue.warm_jobs": "test_warm::"
+    "test_predictions_share_a_process_until_it_is_spent_and_other_jobs_have_their_own",
+    "queue.warm_mb": "test_warm::test_a_process_is_spent_by_its_jobs_or_by_its_growth",
     "queue.nice": "test_small_keys::test_jobs_stand_back_by_so_much",
     # access
     "access.mode": "test_access::test_every_route_is_asked_by_everybody",

@@ -159,9 +159,14 @@ def main() -> int:
             status, is_out_of_memory = _do(order)
         rss_mb, done = psutil.Process().memory_info().rss / 1e6, done + 1
         first_mb = first_mb or rss_mb
-        is_spent = is_out_of_memory or done >= order["jobs"] or rss_mb - first_mb > order["mb"]
-        answers.write(json.dumps({"status": status, "is_spent": is_spent}) + "\n")
+        is_old = is_spent(order, done=done, grown_mb=rss_mb - first_mb)
+        answers.write(json.dumps({"status": status, "is_spent": is_old or is_out_of_memory}) + "\n")
     return 0
+
+
+def is_spent(order: dict[str, Any], *, done: int, grown_mb: float) -> bool:
+    """Whether a process is to be replaced after so many jobs, or as it has grown so much."""
+    return done >= order["jobs"] or grown_mb > order["mb"]
 
 
 def _keep_loaded() -> None:
