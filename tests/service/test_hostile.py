@@ -366,6 +366,28 @@ def test_what_is_hardly_http(guarded: "Service", head: bytes) -> None:
     assert guarded.client.get("/healthz").status_code == 200
 
 
+def test_an_upload_in_parts_goes_on_after_a_broken_line(guarded: "Service") -> None:
+    content = picture(64, 64)
+    begun = guarded.client.post(f"/v1/uploads/parts?name=me.png&size={len(content)}")
+    assert begun.status_code == 201, begun.text
+    where = begun.headers["location"]
+    key = guarded.client.headers["X-API-Key"].encode()
+    raw(
+        guarded,
+        b"PATCH " + where.encode() + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: " + key
+        + b"\r\nUpload-Offset: 0\r\nContent-Length: 1000000\r\n\r\n" + content[:50],
+    )  # fmt: skip
+    now = guarded.client.get(where)
+    assert (now.json()["offset"], now.headers["upload-offset"]) == (50, "50")
+    refused(
+        guarded.client.patch(where, content=b"x", headers={"Upload-Offset": "7"}), 409, "offset"
+    )
+    last = guarded.client.patch(where, content=content[50:], headers={"Upload-Offset": "50"})
+    whole = guarded.client.post("/v1/uploads?name=me.png", content=content)
+    assert last.json() == whole.json()
+    refused(guarded.client.get(where), 404, "not_found")
+
+
 # 6 SSRF
 
 

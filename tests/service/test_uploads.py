@@ -13,12 +13,15 @@ from typing import Any
 
 import anyio
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from starlette.requests import ClientDisconnect
 
 from fovea.service import pictures
 from fovea.service.archives import safe_name
+from fovea.service.parts import Part, Parts
 from fovea.service.problems import RefusedError
 from fovea.service.settings.uploads import UploadsConfig
 from fovea.service.uploads import Uploads
@@ -126,6 +129,75 @@ def test_a_name_is_safe_or_refused(name: str) -> None:
     assert ".." not in inside.parts
     assert safe.isprintable()
     assert all(len(part.encode()) <= 255 for part in inside.parts)
+
+
+# In parts
+
+
+def added(parts: Parts, part: Part, offset: int, *chunks: bytes, breaks: bool = False) -> Any:
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+        if breaks:
+            raise ClientDisconnect
+
+    return anyio.run(lambda: parts.add(part, offset, body()))
+
+
+def test_an_upload_goes_on_where_the_line_broke(tmp_path: Path) -> None:
+    store = uploads(tmp_path)
+    parts = Parts(store)
+    content = os.urandom(2_500_000)
+    part = parts.begin("ada", "a.bin", len(content))
+    with pytest.raises(ClientDisconnect):
+        added(parts, part, 0, content[:1_300_000], content[1_300_000:1_400_000], breaks=True)
+    now = parts.get(part.id, "ada")
+    assert now.offset == 1_400_000
+    with pytest.raises(RefusedError, match="begins at byte 1400000, and this one at 0") as caught:
+        added(parts, part, 0, content)
+    assert code_of(caught) == (409, "offset")
+    assert caught.value.headers == {"Upload-Offset": "1400000"}
+    half = added(parts, part, now.offset, content[1_400_000:2_000_000])
+    assert half.offset == 2_000_000
+    whole = added(parts, part, half.offset, content[2_000_000:])
+    assert whole == store.keep(sent("b.bin", content))
+    with pytest.raises(RefusedError, match="there is no unfinished upload"):
+        parts.get(part.id, "ada")
+    assert [path.name for path in store.folder.iterdir()] == [whole.id]
+
+
+def test_parts_are_refused_as_whole_files_are(tmp_path: Path) -> None:
+    parts = Parts(uploads(tmp_path, file_mb=1))
+    with pytest.raises(RefusedError, match="may have 1 MB"):
+        parts.begin("ada", "a", 1_000_001)
+    part = parts.begin("ada", "me.png", 10)
+    for owner, id in (("eve", part.id), ("ada", "../" + part.id), ("ada", "0" * 32)):
+        with pytest.raises(RefusedError, match="there is no unfinished upload"):
+            parts.get(id, owner)
+    with pytest.raises(RefusedError, match="more than the 10 bytes it said"):
+        added(parts, part, 0, bytes(11))
+    with pytest.raises(RefusedError, match="is no picture"):
+        added(parts, part, 0, b"no picture")
+    assert list(parts.uploads.folder.iterdir()) == []
+
+
+def test_one_part_comes_in_at_a_time(tmp_path: Path) -> None:
+    parts = Parts(uploads(tmp_path))
+    part = parts.begin("ada", "a", 10)
+    lock = FileLock(parts.uploads.folder / f".parts-{part.id}" / "lock")
+    with lock, pytest.raises(RefusedError, match="another part of") as caught:
+        added(parts, part, 0, b"12345")
+    assert code_of(caught) == (409, "busy")
+
+
+def test_what_is_not_gone_on_with_is_removed_after_a_day(tmp_path: Path) -> None:
+    parts = Parts(uploads(tmp_path))
+    old = parts.begin("ada", "a", 10)
+    os.utime(parts.uploads.folder / f".parts-{old.id}" / "body", (0, 0))
+    new = parts.begin("ada", "a", 10)
+    assert parts.get(new.id, "ada")
+    with pytest.raises(RefusedError):
+        parts.get(old.id, "ada")
 
 
 # Pictures

@@ -136,6 +136,16 @@ class Uploads:
             lift_single_folder(draft / "content")
             return self._publish(draft, is_folder=True, look=look)
 
+    def adopt(self, path: Path, name: str) -> Upload:
+        """Take in a file that is on this disk already, and is moved.
+
+        Raises:
+            RefusedError: as above.
+        """
+        with self._draft() as draft:
+            path.rename(draft / "body")
+            return self._keep_file(draft, name, _sha256(draft / "body"))
+
     def _copy(self, source: BinaryIO, target: Path) -> str:
         with target.open("xb") as file:
             sink = _Sink(file, self.settings.file_mb * MEGABYTE)
