@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
 from fovea.errors import ArtifactError, BackendError, DataError, StoppedError
 from fovea.photo import predict as stage
+from fovea.photo.contact_sheet import writable
 from fovea.photo.engine import Prediction, Watch, unwatched
 from fovea.photo.photograph import Photograph
 from fovea.photo.settings.predict import PredictConfig
@@ -152,3 +153,15 @@ def test_a_link_to_nothing_is_refused_by_name(wall: Wall, tmp_path: Path) -> Non
     (tmp_path / "a.jpg").symlink_to("nowhere.jpg")
     with pytest.raises(ArtifactError, match=r"a\.jpg: it is a link that leads to nothing"):
         work(tmp_path / "a.jpg", tmp_path / "run")
+
+
+def test_the_limits_of_a_predictor_are_said(photos: Path, wall: Wall, tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    config = PredictConfig(photo=photos / "a.jpg")
+    stage.predict(config, Context.local(PREDICT, config, tmp_path / "work", emit=said.append))
+    assert Wall.limits in [event.get("message") for event in said]
+
+
+def test_letters_that_the_sheet_cannot_write_are_named_by_number() -> None:
+    font = ImageFont.load_default(size=14)
+    assert writable("cat 猫.jpg", font) == "cat U+732B.jpg"

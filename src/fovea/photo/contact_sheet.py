@@ -35,6 +35,7 @@ PAPER, INK, FAINT, RED = (250, 250, 248), (30, 30, 30), (110, 110, 110), (176, 3
 NEAR_M = 0.02
 
 Picture = UInt8[np.ndarray, "height width 3"]
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def beside(prediction: Prediction, *, aside: float, device: torch.device) -> Picture:
@@ -136,4 +137,20 @@ class _Pen:
         """Lines one below the other."""
         font = ImageFont.load_default(size=14)
         for number, (line, color) in enumerate(lines):
-            self.draw.text((left, top + number * LINE_PX), line, fill=color, font=font)
+            said = writable(line, font)
+            self.draw.text((left, top + number * LINE_PX), said, fill=color, font=font)
+
+
+def writable(text: str, font: Font) -> str:
+    """The text with letters that the font lacks by their numbers, `U+732B`: a box says nothing."""
+    nothing = _ink(font, "\uffff")
+    return "".join(
+        letter if letter.isascii() or _ink(font, letter) != nothing else f"U+{ord(letter):04X}"
+        for letter in text
+    )
+
+
+def _ink(font: Font, letter: str) -> bytes:
+    cell = Image.new("L", (2 * LINE_PX, 2 * LINE_PX))
+    ImageDraw.Draw(cell).text((4, 4), letter, fill=255, font=font)
+    return cell.tobytes()
