@@ -64,6 +64,10 @@ COMMANDS: dict[str, Command] = {
 }
 SHORT: dict[str, tuple[str, str]] = {"photo": ("photo", "photos")}
 """Rooms whose name and a path run a recipe, one on a file and one on a folder: `vars.path`."""
+ASIDE: dict[str, Command] = {
+    "vlm chat": Command("fovea.vlm.chat:main", "talk with a model about a picture", ("vlm",)),
+}
+"""Verbs of a room that are no stages: nothing of them is kept."""
 EXAMPLES = {
     "fovea photo me.jpg": "one photograph -> a scene to walk in, and a film",
     "fovea demo": "its own photographs -> an object to walk around",
@@ -196,13 +200,15 @@ def _dispatch(words: list[str]) -> int:
         console.answer(f"fovea {version('fovea-vision')}", {"version": version("fovea-vision")})
         return 0
     if first in COMMANDS:
-        return _command(first, rest)
+        return _command(first, COMMANDS[first], rest)
+    aside = f"{first} {rest[0]}" if rest else ""
+    if aside in ASIDE:
+        return _command(aside, ASIDE[aside], rest[1:])
     room, dot, verb = first.partition(".")
     return _room(room, [verb, *rest] if dot else rest)
 
 
-def _command(name: str, words: list[str]) -> int:
-    command = COMMANDS[name]
+def _command(name: str, command: Command, words: list[str]) -> int:
     module, _, function = command.target.partition(":")
     try:
         return getattr(importlib.import_module(module), function)(words)
@@ -222,6 +228,7 @@ def _room(room: str, words: list[str]) -> int:
         )
     if not words or words[:1] in HELP:
         about = {v: catalog.summary(f"{room}.{v}") for v in verbs}
+        about |= {n.split()[1]: c.summary for n, c in ASIDE.items() if n.split()[0] == room}
         text = f"{console.bold(room)}: {catalog.ROOMS.get(room, 'from another package')}\n\n"
         text += f"{console.pairs(about)}\n\nfovea {room} VERB --help lists every setting."
         if room in SHORT:

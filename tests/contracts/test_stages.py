@@ -37,6 +37,11 @@ MAKERS = {
     ("events.audit", "log"): "events.label",
     ("events.annotate", "data"): "events.simulate",
     ("events.compare", "scores"): "events.evaluate",
+    ("vlm.evaluate", "model"): "vlm.finetune",
+    ("vlm.evaluate", "questions"): "synth.simulate",
+    ("vlm.compare", "scores"): "vlm.evaluate",
+    ("vlm.pack", "recipe"): "synth.simulate",
+    ("vlm.pack", "finetune_log"): "vlm.finetune",
 }
 """Which stage makes an input that is optional and needed all the same, or where the first stage
 that makes its kind will not do: an export needs materials."""

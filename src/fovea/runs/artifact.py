@@ -100,6 +100,7 @@ for _kind in (
     Kind("samples", "image-text data", (".jsonl", ".json", ".parquet", ".gz"), is_folder=True),
     Kind("vlm", "a vision-language model's folder", is_folder=True),
     Kind("answers", "a model's answers", (".jsonl",)),
+    Kind("log", "a training's log", (".log", ".txt")),
     Kind("llava", "conversations in LLaVA's form", (".json",)),
     Kind("page", "a page", (".html",)),
     Kind("video", "a video", (".mp4", ".webm", ".gif")),

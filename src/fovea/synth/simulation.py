@@ -99,8 +99,8 @@ class Draw:
         made: list[dict[str, Any]] = []
         for number in range(self.config.instructions):
             scene = drawn_scene(rng, self.config.most_objects)
-            name = f"instructions/{number:06d}.jpg"
-            self._keep_picture(self.context.output("pictures") / name, scene)
+            name = f"pictures/instructions/{number:06d}.jpg"
+            self._keep_picture(path.parent / name, scene)
             one = words.asked(scene, rng)
             is_choice = number % 4 == 3
             ask, said = _by_letter(one, rng) if is_choice else (_shortly(one), one.answer)
@@ -118,8 +118,8 @@ class Draw:
         data: list[dict[str, Any]] = []
         for number in range(self.config.questions):
             scene = drawn_scene(rng, self.config.most_objects)
-            name = f"questions/{number:06d}.jpg"
-            self._keep_picture(self.context.output("pictures") / name, scene)
+            name = f"pictures/questions/{number:06d}.jpg"
+            self._keep_picture(path.parent / name, scene)
             one = words.asked(scene, rng)
             about = {"question_id": number, "image_id": f"q{number:06d}", "image": name}
             data.append({**about, "question": one.question, "answers": [one.answer] * 10})
@@ -196,7 +196,7 @@ def _conversation(row: dict[str, Any], rng: np.random.Generator) -> dict[str, An
     ask = words.PROMPTS[int(rng.integers(len(words.PROMPTS)))]
     said = row["text"].replace(IMAGE_TOKEN, "").replace(EOC_TOKEN, "").strip()
     turns = [{"from": "human", "value": f"<image>\n{ask}"}, {"from": "gpt", "value": said}]
-    return {"id": row["id"], "image": row["images"][0], "conversations": turns}
+    return {"id": row["id"], "image": f"pairs/{row['images'][0]}", "conversations": turns}
 
 
 def _shortly(one: Asked) -> str:

@@ -5,7 +5,6 @@ Answers are written as they come, so that a run that was stopped goes on with th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,11 @@ def _items(config: EvaluateConfig) -> list[Item]:
             all_rounds=config.all_rounds,
         )
     return textvqa.read_items(
-        config.questions, config.images, prompts=config.prompts, with_ocr=config.ocr
+        config.questions,
+        config.images,
+        prompts=config.prompts,
+        with_ocr=config.ocr,
+        with_pictures=config.answers is None,
     )
 
 
@@ -148,8 +151,3 @@ def _by_question(task: str, shown: Sequence[Shown]) -> dict[str, float]:
         else:
             found[id if id not in found else f"{id}-{number}"] = one.score
     return found
-
-
-def read_scores(path: Path) -> dict[str, Any]:
-    """A scores file of this stage."""
-    return json.loads(path.read_text(encoding="utf-8"))

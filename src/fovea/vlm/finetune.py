@@ -5,8 +5,10 @@ Source: Li et al., "Mini-Gemini" (2024), stage 2; Hu et al., "LoRA" (2021) for l
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from fovea.errors import BackendError
@@ -40,7 +42,9 @@ def finetune(config: FinetuneConfig, context: Context) -> dict[str, float]:
     )
     say_what_learns(first, samples, context)
     del first
-    plan = Plan(config.batch, config.rate, config.by_length, config.loop, begin)
+    plan = Plan(
+        config.batch, config.rate, config.by_length, config.loop, begin, config.checkpoint_s
+    )
     learnt = learn(plan, loader, context)
     if config.lora.rank:
         learnt.model.language = cast(Any, learnt.model.language).merge_and_unload()
@@ -70,8 +74,6 @@ def with_lora(language: nn.Module, settings: LoraConfig, *, seed: int) -> nn.Mod
             "lora.bits=4 holds weights in 4 bits by bitsandbytes on an NVIDIA GPU, and neither is "
             "here. Take lora.bits=16."
         )
-    import torch
-
     changes = Changes(
         r=settings.rank,
         lora_alpha=int(settings.alpha),
@@ -79,6 +81,8 @@ def with_lora(language: nn.Module, settings: LoraConfig, *, seed: int) -> nn.Mod
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    # peft asks transformers by a name that version 6 will drop.
+    quiet = warnings.catch_warnings(action="ignore", category=FutureWarning)
+    with quiet, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return cast(nn.Module, get_peft_model(cast(Any, language), changes))

@@ -45,6 +45,7 @@ class Plan:
     settings: LoopConfig
     build: Callable[[int], VisionLanguageModel]
     """The model before its first step, from a seed; its weights to learn ask for gradients."""
+    checkpoint_s: float = 300.0
 
 
 class DivergedError(DataError):
@@ -93,7 +94,7 @@ def learn(plan: Plan, loader: Loader, context: Context) -> Learnt:
     steps = steps_of(plan, len(loader.samples))
     loop = Loop.begin(plan, loader, context, steps)
     loop.resume(context)
-    clock = EverySeconds(plan.settings.checkpoint_s)
+    clock = EverySeconds(plan.checkpoint_s)
     log_every = max(1, steps // LOG_TIMES)
     while loop.step < steps:
         loss = loop.learn()

@@ -47,7 +47,7 @@ def pretrain(config: PretrainConfig, context: Context) -> dict[str, float]:
     )
     say_what_learns(first, samples, context)
     del first
-    plan = Plan(config.batch, config.rate, False, config.loop, begin)
+    plan = Plan(config.batch, config.rate, False, config.loop, begin, config.checkpoint_s)
     learnt = learn(plan, loader, context)
     learnt.model.save(context.output("model"), is_whole=config.speaks)
     write_mm_projector(context.output("projector"), learnt.model)

@@ -9,6 +9,7 @@ from fovea.runs.stage import Output, Stage
 from fovea.vlm.settings.compare import CompareConfig
 from fovea.vlm.settings.evaluate import EvaluateConfig
 from fovea.vlm.settings.finetune import FinetuneConfig
+from fovea.vlm.settings.pack import PackConfig
 from fovea.vlm.settings.pretrain import PretrainConfig
 
 PRETRAIN = Stage(
@@ -19,7 +20,7 @@ PRETRAIN = Stage(
     outputs={
         "model": Output("vlm", "model", "the model with its projector"),
         "projector": Output("file", "mm_projector.bin", "the projector as MGM's scripts keep it"),
-        "log": Output("file", "pretrain.log", "loss and rate of every step"),
+        "log": Output("log", "pretrain.log", "loss and rate of every step"),
     },
     resumable="checkpoint",
     metrics={"train/loss": "min"},
@@ -33,7 +34,7 @@ FINETUNE = Stage(
     implementation="fovea.vlm.finetune:finetune",
     outputs={
         "model": Output("vlm", "model", "the whole model"),
-        "log": Output("file", "finetuning.log", "loss and rate of every step"),
+        "log": Output("log", "finetuning.log", "loss and rate of every step"),
     },
     resumable="checkpoint",
     metrics={"train/loss": "min"},
@@ -68,5 +69,17 @@ COMPARE = Stage(
         "page": Output("page", "verdict.html", "the same as a page"),
     },
     metrics={"gain": "max", "gain_low": "max", "ratio": "max"},
+    requires=("vlm",),
+)
+PACK = Stage(
+    name="vlm.pack",
+    summary="recipe, logs and answers become the challenge's submit.zip, checked as it will be",
+    config=PackConfig,
+    implementation="fovea.vlm.pack:pack",
+    outputs={
+        "archive": Output("file", "submit.zip", "what is handed in"),
+        "card": Output("page", "card.html", "what the data is, on one page"),
+    },
+    metrics={"files": "max", "troubles": "min"},
     requires=("vlm",),
 )

@@ -35,6 +35,11 @@ class HubTokenizer:
         self.eos: int = inner.eos_token_id
         self.pad: int = inner.eos_token_id if inner.pad_token_id is None else inner.pad_token_id
 
+    @property
+    def size(self) -> int:
+        """Ids there are, holes among them."""
+        return 1 + max(self.inner.get_vocab().values())
+
     def tokens(self, text: str) -> list[Token]:
         """The tokens of a text, without special ones of its own."""
         if not text:
@@ -88,10 +93,9 @@ def tiny_tokenizer(texts: Iterable[str]) -> HubTokenizer:
     words = pre_tokenizers.Split(Regex(r"\n| ?[\w']+| ?[^\w\s]"), behavior="isolated")
     made.pre_tokenizer = words
     made.decoder = decoders.Fuse()
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=TINY_VOCABULARY, special_tokens=[*SPECIAL, "\n", "user", "model"]
-    )
-    made.train_from_iterator(texts, trainer)
+    trainer = trainers.WordLevelTrainer(vocab_size=TINY_VOCABULARY, special_tokens=list(SPECIAL))
+    # The template's own words are learnt with those of the texts.
+    made.train_from_iterator([*texts, "user\nmodel\n"], trainer)
     inner = PreTrainedTokenizerFast(
         tokenizer_object=made,
         pad_token="<pad>",

@@ -201,7 +201,7 @@ def build(
                 "Give a model's folder, or model.language=smollm2-135m."
             )
         tokenizer = tiny_tokenizer(texts)
-        language = empty_language(tiny_config(len(tokenizer.inner)))
+        language = empty_language(tiny_config(tokenizer.size))
         return VisionLanguageModel(architecture, tower, language, tokenizer)
 
 

@@ -26,3 +26,6 @@ class FinetuneConfig(Config):
     )
     lora: LoraConfig = setting(LoraConfig(), "low-rank changes in place of all weights")
     loop: LoopConfig = setting(LoopConfig(), "steps, rates and memory")
+    checkpoint_s: float = setting(
+        300.0, "seconds between two checkpoints", gt=0, in_fingerprint=False
+    )

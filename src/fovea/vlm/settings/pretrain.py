@@ -34,3 +34,6 @@ class PretrainConfig(Config):
         200_000, "samples used; more are cut by drawing with seed 1024, as the challenge does", ge=1
     )
     loop: LoopConfig = setting(LoopConfig(), "steps, rates and memory")
+    checkpoint_s: float = setting(
+        300.0, "seconds between two checkpoints", gt=0, in_fingerprint=False
+    )

@@ -59,6 +59,3 @@ class LoopConfig(Config):
     )
     guard: GuardConfig = setting(GuardConfig(), "when a training has gone astray")
     seed: int = setting(0, "of what is drawn: first weights, order of samples", ge=0)
-    checkpoint_s: float = setting(
-        300.0, "seconds between two checkpoints", gt=0, in_fingerprint=False
-    )

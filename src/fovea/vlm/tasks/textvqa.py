@@ -68,6 +68,7 @@ def read_items(
     *,
     prompts: Path | None = None,
     with_ocr: bool = True,
+    with_pictures: bool = True,
 ) -> list[Item]:
     """The questions of an annotation file, asked in its order or as a list of prompts says.
 
@@ -76,6 +77,7 @@ def read_items(
         images: their folder; None takes `image` relative to the annotations.
         prompts: LLaVA's lines `{question_id, image, text}`, instead of our own wording.
         with_ocr: whether `ocr_tokens` are shown to the model.
+        with_pictures: whether a missing picture is an error; scoring alone needs none.
 
     Raises:
         DataError: a question has not ten answers, a picture is missing, a prompt has no question.
@@ -83,12 +85,13 @@ def read_items(
     rows = _rows(annotations)
     folder = images or annotations.parent
     if prompts is not None:
-        return [_prompted(line, rows, folder, prompts) for line in _lines(prompts)]
+        lines = _lines(prompts)
+        return [_prompted(line, rows, folder, prompts, with_pictures) for line in lines]
     return [
         Item(
             id=str(row.get("question_id", row["image_id"])),
             prompt=prompt(row["question"], row.get("ocr_tokens", ()) if with_ocr else ()),
-            image=_picture(str(row.get("image", row["image_id"])), folder, annotations),
+            image=_picture(row, folder, annotations, with_pictures),
             facts={"answers": row["answers"], "question": row["question"]},
         )
         for row in rows
@@ -147,7 +150,11 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _prompted(
-    line: Mapping[str, Any], rows: Sequence[dict[str, Any]], folder: Path, prompts: Path
+    line: Mapping[str, Any],
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    prompts: Path,
+    with_pictures: bool,
 ) -> Item:
     question = question_of(str(line["text"]))
     for row in rows:
@@ -158,16 +165,19 @@ def _prompted(
             f"question {line['question_id']!r} of {prompts} ({question!r}) is not among the "
             "annotations. Give prompts and annotations of the same split."
         )
-    picture = _picture(str(line.get("image", row["image_id"])), folder, prompts)
+    picture = _picture({**row, **line}, folder, prompts, with_pictures)
     facts = {"answers": row["answers"], "question": row["question"]}
     return Item(str(line["question_id"]), str(line["text"]), picture, facts)
 
 
-def _picture(name: str, folder: Path, wanted_by: Path) -> Path:
+def _picture(row: Mapping[str, Any], folder: Path, wanted_by: Path, is_needed: bool) -> Path | None:
+    name = str(row.get("image", row["image_id"]))
     for suffix in SUFFIXES:
         path = folder / f"{name}{suffix}"
         if path.is_file():
             return path
+    if not is_needed:
+        return None
     raise DataError(
         f"{wanted_by} asks about the picture {name}, and {folder} has no such file (tried "
         f"{', '.join(s for s in SUFFIXES if s)}). Set images to the folder of train_images."
