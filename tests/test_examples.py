@@ -12,6 +12,7 @@ SMALL = {
     "02_draw_a_scene.py": ("", "gaussians.png"),
     "03_search_settings.py": ("2", "best.yaml"),
     "04_photographs_to_relit_object.py": ("relight-tiny", "relit.png"),
+    "05_tune_from_python.py": ("4", "history.svg"),
 }
 
 

@@ -91,6 +91,14 @@ def _evaluated(settings: Settings, metrics: Sequence[str]) -> Iterator[str]:
 
 ADAPTERS: dict[str, Adapter] = {
     "generic": Adapter({}),
+    # A script that asks for its settings and reports by `fovea.TrialHandle`.
+    "handle": Adapter(
+        {
+            "config": {"write": "trial.yaml"},
+            "env": {"FOVEA_TRIAL_CONFIG": "{config}"},
+            "metrics": [{"jsonl": "reported.jsonl"}],
+        }
+    ),
     "llamafactory": Adapter(
         {
             "argv": ["llamafactory-cli", "train", "{config}"],

@@ -33,15 +33,30 @@ def page(view: View, *, is_light: bool = False) -> str:
     rules = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     if script:
         rules += f"; script-src 'sha256-{_digest(script)}'"
-    style = (HERE / "report.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{rules}">'
-        f"<title>{escape(view.name)}</title><style>{style}</style></head>"
+        f"<title>{escape(view.name)}</title><style>{style()}</style></head>"
         f"<body><main>{''.join(shown)}</main>"
         + (f"<script>{script}</script>" if script else "")
         + "</body></html>\n"
+    )
+
+
+def style() -> str:
+    """The style sheet, light and dark."""
+    return (HERE / "report.css").read_text(encoding="utf-8")
+
+
+def standing_alone(markup: str) -> str:
+    """A part of the page for a notebook's cell, where it must not touch what is around it."""
+    body = f"<style>{style()}</style><main>{markup}</main>"
+    # A frame keeps the style to itself; it grows with what it holds.
+    grow = "this.style.height=this.contentDocument.documentElement.scrollHeight+'px'"
+    return (
+        f'<iframe srcdoc="{escape(body)}" onload="{grow}" '
+        'style="width:100%;border:0;min-height:340px"></iframe>'
     )
 
 
