@@ -237,6 +237,19 @@ def test_our_token_says_whose_key_it_was_given_for(sqlite: Engine, tokens: Token
     assert (claims.owner, claims.scopes, claims.key_id) == ("team", {"jobs:read"}, key.id)
 
 
+def test_issuer_audience_and_secret_of_our_tokens_are_settings(sqlite: Engine) -> None:
+    key, _ = KeyStore(sqlite).create("me", ["predict"])
+    config = TokenConfig(issuer="house", audience="guests", secret="7" * 40)
+    text = Tokens(config, SECRET).issue(key, ["predict"], 60)
+    claims = jwt.decode(text, "7" * 40, algorithms=["HS256"], audience="guests", issuer="house")
+    assert claims["sub"] == key.owner
+    assert Tokens(config, "another").read(text).key_id == key.id
+    with pytest.raises(RefusedError):
+        Tokens(TokenConfig(), SECRET).read(text)
+    with pytest.raises(ValueError, match="secret"):
+        TokenConfig(secret="short")
+
+
 def test_a_token_of_the_other_issuer_is_taken_and_its_keys_are_asked_for_once(
     tokens: Tokens, issuer: Issuer
 ) -> None:
