@@ -46,25 +46,28 @@ from fovea.service.studies import Studies
 from fovea.service.uploads import Uploads
 from fovea.service.webhooks import Outbox, Postman
 
+OPEN_ROUTERS: tuple[APIRouter, ...] = (
+    system.router,
+    health.router,
+    keys.router,
+    pages.router,
+    reference.router,
+    webhooks.router,
+)
+"""What anybody may use, or whose routes say themselves who may.
+
+An address is looked for in this order, hence what is asked for most often comes first.
+"""
 ROUTERS: tuple[APIRouter, ...] = (
+    predict.router,
     jobs.router,
     uploads.router,
     catalog.router,
-    predict.router,
     batch.router,
     plugins.router,
     studies.router,
 )
 """What only a known caller may use."""
-OPEN_ROUTERS: tuple[APIRouter, ...] = (
-    health.router,
-    keys.router,
-    pages.router,
-    system.router,
-    reference.router,
-    webhooks.router,
-)
-"""What anybody may use, or whose routes say themselves who may."""
 
 
 def create_app(settings: ServeConfig, file: Path | None = None) -> Envelope:
@@ -87,10 +90,10 @@ def create_app(settings: ServeConfig, file: Path | None = None) -> Envelope:
     )
     app.state.service = here
     problems.install(app)
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(caller)])
     for router in OPEN_ROUTERS:
         app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(caller)])
     if here.metrics is not None:
         app.include_router(figures.router_at(settings.monitoring.metrics_path))
         app.add_middleware(Counted, metrics=here.metrics)

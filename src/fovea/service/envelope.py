@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +29,16 @@ SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-TLS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def _encoded(headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple(
+        (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
+    )
+
+
+_SECURITY = _encoded(SECURITY)
+TLS_ONLY = _encoded({"Strict-Transport-Security": "max-age=31536000"})
 PATIENCE_S = 10.0
 """A body's speed is not judged before."""
 EXPOSED = [
@@ -69,10 +78,12 @@ class Envelope:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                tls = TLS_ONLY if scope.get("scheme") == "https" else {}
-                for name, value in (SECURITY | tls | state.get("headers", {})).items():
-                    headers.setdefault(name, value)
+                given = [*message.get("headers", ())]
+                has = {name.lower() for name, _ in given}
+                own = _encoded(state["headers"]) if "headers" in state else ()
+                tls = TLS_ONLY if scope.get("scheme") == "https" else ()
+                added = [pair for pair in (*_SECURITY, *tls, *own) if pair[0] not in has]
+                message["headers"] = given + added
             await send(message)
 
         if _length(scope) > self.settings.upload_mb * MEGABYTE:
@@ -114,5 +125,5 @@ def _too_slow(what: str) -> HTTPException:
 
 
 def _length(scope: Scope) -> int:
-    said = Headers(scope=scope).get("content-length", "")
-    return int(said) if said.isdecimal() else 0
+    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(said) if said.isdigit() else 0
