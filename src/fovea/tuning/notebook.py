@@ -111,7 +111,7 @@ class Picture:
 
         start = self.markup.index(">", self.markup.index("<svg ")) + 1
         head = self.markup[: start - 1].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
-        look = f"{style()} svg {{ background: var(--card); }}"
+        look = f"{style()} svg {{ background: var(--card); font-family: system-ui, sans-serif; }}"
         write_text(path, f"{head}><style>{look}</style>{self.markup[start:]}")
         return path
 
