@@ -243,6 +243,14 @@ def test_mixtures_take_parts_of_each_file(cleaning, captions: Path) -> None:
     assert sum(name.startswith("s") for name in done.ids) == 10
 
 
+def test_a_largest_number_of_rows_is_shared_out_by_weight(cleaning, captions: Path) -> None:
+    other = captions.with_name("other.jsonl")
+    other.write_text(captions.read_text().replace('"id": "r', '"id": "s'))
+    done = cleaning([captions, other], [], weights=[3.0, 1.0], max_sample_num=16)
+    assert sum(name.startswith("r") for name in done.ids) == 12
+    assert len(done.ids) == len(set(done.ids)) == 16
+
+
 def test_keys_of_data_juicer_without_effect_are_said_once(cleaning, captions: Path) -> None:
     cleaning(captions, LENGTHS, project_name="demo", use_cache=False, open_monitor=True)
     assert sum("without effect" in note for note in cleaning.notes) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from typing import IO, Any
 
 import numpy as np
 import orjson
-from jaxtyping import Int64
 
 from fovea.errors import DataError
 from fovea.synth.sample import Sample
@@ -249,31 +249,43 @@ def _drawn(
         for number, file in files
     ]
     parts = [(number, part) for number, file in plain for part in _cut(file, folder, 10_000, 0)]
-    rng = np.random.default_rng((seed, 7))
-    taken: list[Int64[np.ndarray, " k"]] = []
-    for number, part in parts:
-        count = round(part.rows * min(1.0, weights[number]))
-        taken.append(np.sort(rng.permutation(part.rows)[:count]))
-    total = sum(map(len, taken))
-    if most and total > most:
-        kept = np.zeros(total, bool)
-        kept[rng.permutation(total)[:most]] = True
-        cuts = np.cumsum([0, *map(len, taken)])
-        taken = [t[kept[cuts[k] : cuts[k + 1]]] for k, t in enumerate(taken)]
-    key = "|".join(part.digest for _, part in parts) + f"|{weights}|{most}|{seed}"
+    totals = [sum(p.rows for n, p in parts if n == number) for number in range(len(weights))]
+    counts = shares(totals, weights, most)
+    key = "|".join(part.digest for _, part in parts) + f"|{counts}|{seed}"
     target = folder / f"drawn-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = target.with_suffix(".draft")
-        with draft.open("wb") as out:
-            for (_, part), rows in zip(parts, taken, strict=True):
-                wanted = set(rows.tolist())
-                for place, line in enumerate(read(part)):
-                    if place in wanted:
-                        raw = line.raw or orjson.dumps(line.sample)
-                        out.write(raw + b"\n")
-        draft.replace(target)
+    if target.exists():
+        return target
+    rng = np.random.default_rng((seed, 7))
+    taken = [
+        np.sort(rng.permutation(total)[:count]) for total, count in zip(totals, counts, strict=True)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = target.with_suffix(".draft")
+    begun = [0] * len(weights)
+    with draft.open("wb") as out:
+        for number, part in parts:
+            wanted = set((taken[number] - begun[number]).tolist())
+            begun[number] += part.rows
+            for place, line in enumerate(read(part)):
+                if place in wanted:
+                    out.write((line.raw or orjson.dumps(line.sample)) + b"\n")
+    draft.replace(target)
     return target
+
+
+def shares(totals: Sequence[int], weights: Sequence[float], most: int) -> list[int]:
+    """How many rows of each path are taken.
+
+    Without a largest number, that part of each; with one, the number is shared out by weight.
+    """
+    if not most:
+        return [round(t * min(1.0, w)) for t, w in zip(totals, weights, strict=True)]
+    left, found = most, list[int]()
+    for total, weight in zip(totals, weights, strict=True):
+        share = min(math.ceil(most * weight / (sum(weights) or 1.0)), left, total)
+        found.append(share)
+        left -= share
+    return found
 
 
 def read(part: Part) -> Iterator[Line]:
