@@ -2,12 +2,12 @@
 """Make the pictures of docs/service-page.md: `python scripts/page_pictures.py` (needs Chromium).
 
 A service on a free port makes a scene of scikit-image's cup of coffee (CC0), runs the recipe
-relight-tiny, and its page is looked at as on a desk and on a phone. It takes some minutes.
+relight-tiny, and its page is looked at as on a desk and on a phone. It takes some minutes. With the
+address of a running service it uses that one, and what it has made already.
 """
 
 import io
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,16 @@ MOST_BYTES = 300_000
 def service() -> Iterator[str]:
     """A service on a free port, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "fovea", "serve", "--port", "0", "--no-browser"]
+        command = [
+            sys.executable,
+            "-m",
+            "fovea",
+            "serve",
+            "--port",
+            "0",
+            "--no-browser",
+            "--no-preload",
+        ]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
             [*command, "--device", "cpu", "--workers", "2"],
@@ -51,13 +60,16 @@ def service() -> Iterator[str]:
             process.wait(60)
 
 
-def ended(url: str, id: str) -> None:
-    """Wait for the end of a job."""
-    for _ in range(PATIENCE_S):
-        if httpx.get(f"{url}v1/jobs/{id}").json()["state"] == "succeeded":
-            return
-        time.sleep(1)
-    raise SystemExit(f"job {id} did not end well")
+def made(url: str, kind: str) -> str:
+    """The newest job of a kind, asked for where there is none, once it has ended well."""
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        known = [job for job in client.get("v1/jobs").json()["jobs"] if job["kind"] == kind]
+        id = (known or [client.post(f"v1/jobs/{kind}", json={}).json()])[0]["id"]
+        while (job := client.get(f"v1/jobs/{id}").json())["state"] in ("queued", "running"):
+            time.sleep(1)
+    if job["state"] != "succeeded":
+        raise SystemExit(f"{kind} did not end well: {job['message']}")
+    return id
 
 
 def open_page(browser: Browser, url: str, size: tuple[int, int], theme: str, lang: str) -> Page:
@@ -120,13 +132,11 @@ def send_coffee(page: Page) -> str:
     with page.expect_file_chooser() as chooser:
         page.locator(".go:visible").first.click()
     chooser.value.set_files([str(COFFEE)])
-    page.wait_for_selector(".item[data-state=ready]")
-    found = re.search(r"[0-9a-f-]{36}", page.locator(".item").first.get_attribute("data-id") or "")
-    assert found
-    return found[0]
+    page.wait_for_selector(".item[data-state=ready] .head[aria-current]:has-text('coffee')")
+    return page.evaluate("() => location.hash").removeprefix("#/scene/")
 
 
-def desk(browser: Browser, url: str, relight: str) -> str:
+def desk(browser: Browser, url: str) -> tuple[str, str]:
     """The pictures of a desk."""
     page = open_page(browser, url, DESK, "light", "en-GB")
     keep("start", shot(page))
@@ -145,12 +155,12 @@ def desk(browser: Browser, url: str, relight: str) -> str:
     page.wait_for_timeout(3000)
     keep("film", shot(page))
     page.keyboard.press("Escape")
-    ended(url, relight)
     page.fill("#look-size", "0.6")
     page.fill("#look-pace", "0")
     page.fill("#look-amount", "0.12")
     page.wait_for_timeout(3000)
     keep("dispersion", shot(page))
+    relight = made(url, "relight-tiny")
     go(page, f"jobs/{relight}", 20)
     keep("job", shot(page))
     dark = open_page(browser, url, DESK, "dark", "en-GB")
@@ -158,7 +168,7 @@ def desk(browser: Browser, url: str, relight: str) -> str:
     keep("jobs", shot(dark))
     go(dark, "new/photo.film")
     keep("form", shot(dark))
-    return coffee
+    return coffee, relight
 
 
 def phone(browser: Browser, url: str, coffee: str, relight: str) -> None:
@@ -182,11 +192,10 @@ def phone(browser: Browser, url: str, coffee: str, relight: str) -> None:
 
 def main() -> None:
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    with service() as url, sync_playwright() as play:
+    given = sys.argv[1:]
+    with nullcontext(given[0]) if given else service() as url, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=FLAGS)
-        relight = httpx.post(f"{url}v1/jobs/relight-tiny", json={}).json()["id"]
-        coffee = desk(browser, url, relight)
-        phone(browser, url, coffee, relight)
+        phone(browser, url, *desk(browser, url))
         browser.close()
 
 

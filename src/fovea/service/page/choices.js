@@ -83,3 +83,29 @@ export function choice({ path, kind, samples, changed }) {
   });
   return { element, id: select.id, read: () => chosen || undefined, set };
 }
+
+/**
+ * Several inputs after each other: each that is chosen joins the list.
+ * @param {{path: string, kind?: string, samples?: string[], changed: () => void}} about
+ */
+export function choices(about) {
+  const list = make("ul", { className: "chosen" });
+  const values = () => [...list.children].map((one) => one.getAttribute("data-value") ?? "");
+  const next = choice({ ...about, changed: () => { if (next.read()) add(next.read() ?? ""); } });
+
+  /** @param {string} value */
+  function add(value) {
+    const select = /** @type {HTMLSelectElement} */ (next.element.querySelector("select"));
+    const text = [...select.options].find((one) => one.value === value)?.text ?? value;
+    const line = make("li", { "data-value": value }, make("span", { text }),
+      button({ drawing: "close", label: `${say("form.less")}: ${text}`, className: "bare", press: () => { line.remove(); about.changed(); } }));
+    list.append(line);
+    next.set("");
+    about.changed();
+  }
+
+  return {
+    element: make("div", {}, list, next.element), id: next.id,
+    read: () => (list.childElementCount ? values() : undefined), set: (/** @type {string[]} */ all) => all.forEach(add),
+  };
+}

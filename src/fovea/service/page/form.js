@@ -3,7 +3,7 @@
 // Only what somebody changed is in the body. A group with several forms (a union told apart by `kind`) shows the settings
 // of the form that is chosen.
 
-import { choice } from "./choices.js";
+import { choice, choices } from "./choices.js";
 import { make } from "./elements.js";
 import { editor, plain } from "./fields.js";
 import { say } from "./languages.js";
@@ -98,8 +98,8 @@ export class Form {
   line(node, path, into) {
     const changed = () => this.changed();
     const isPlace = node.fovea?.artifact || node.fovea?.place;
-    const made = isPlace && node.type !== "array"
-      ? choice({ path, kind: node.fovea.artifact, samples: this.samples, changed }) : editor(path, node, changed);
+    const ask = node.type === "array" ? choices : choice;
+    const made = isPlace ? ask({ path, kind: node.fovea.artifact, samples: this.samples, changed }) : editor(path, node, changed);
     const trouble = make("p", { className: "trouble", id: `trouble-${path}` });
     const help = isPlace && node.fovea.place ? say("form.place") : node.description ?? "";
     const small = make("small", { text: help, id: `help-${path}` });
