@@ -8,6 +8,7 @@ from PIL import Image
 
 from fovea.errors import ConfigError, DataError
 from fovea.runs.stage import Context
+from fovea.vlm.captioner import load as load_captioner
 from fovea.vlm.data import Loader, read_samples
 from fovea.vlm.finetune import finetune
 from fovea.vlm.generate import answer
@@ -22,6 +23,7 @@ from fovea.vlm.settings.training import GuardConfig, LoopConfig, LoraConfig
 from fovea.vlm.stages import FINETUNE, PRETRAIN
 from fovea.vlm.training_log import read_log
 
+ASKED = "<image>\nDescribe the image concisely."
 COLORS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 220)}
 
 
@@ -32,7 +34,7 @@ def captions(tmp_path: Path) -> Path:
         word = list(COLORS)[number % 3]
         Image.new("RGB", (64, 64), COLORS[word]).save(tmp_path / f"{number}.png")
         turns = [
-            {"from": "human", "value": "<image>\nWhat is it?"},
+            {"from": "human", "value": "<image>\nDescribe the image concisely."},
             {"from": "gpt", "value": f"a {word} wall"},
         ]
         rows.append({"id": str(number), "image": f"{number}.png", "conversations": turns})
@@ -63,7 +65,7 @@ def test_two_stages_teach_colours(captions: Path, tmp_path: Path) -> None:
     assert steps[-1].epoch == 1.0
     model = load(context.output("model")).eval()
     pictures = [captions.parent / f"{number}.png" for number in range(3)]
-    said = answer(model, ["<image>\nWhat is it?"] * 3, pictures, most=6, shape="square")
+    said = answer(model, [ASKED] * 3, pictures, most=6, shape="square")
     assert said == ["a red wall", "a green wall", "a blue wall"]
 
     tuned = FinetuneConfig(
@@ -77,7 +79,7 @@ def test_two_stages_teach_colours(captions: Path, tmp_path: Path) -> None:
     after = Context.local(FINETUNE, tuned, tmp_path / "finetune")
     assert finetune(tuned, after)["train/loss"] < 0.5
     again = load(after.output("model")).eval()
-    assert answer(again, ["<image>\nWhat is it?"], pictures[:1], most=6) == ["a red wall"]
+    assert answer(again, [ASKED], pictures[:1], most=6) == ["a red wall"]
 
 
 def test_micro_batches_sum_up_to_the_batch(captions: Path, tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_samples_that_cannot_be_used_are_replaced_up_to_a_limit(captions: Path) 
     rows[2]["conversations"][1]["value"] = ""
     captions.write_text(json.dumps(rows))
     samples = read_samples(captions)
-    tokenizer = tiny_tokenizer(["What is it? a red green blue wall"])
+    tokenizer = tiny_tokenizer(["Describe the image concisely. a red green blue wall"])
     from fovea.vlm.conversation import GEMMA
 
     loader = Loader(samples, tokenizer, GEMMA, size=64, shape="square")
@@ -169,3 +171,20 @@ def test_files_that_are_no_conversations_are_refused(
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=sentence):
         read_samples(tmp_path / "a.json")
+
+
+def test_a_captioner_tells_captions_that_fit_from_those_that_do_not(
+    captions: Path, tmp_path: Path
+) -> None:
+    settings = config(captions)
+    context = Context.local(PRETRAIN, settings, tmp_path / "run")
+    pretrain(settings, context)
+    captioner = load_captioner(str(context.output("model")))
+    pictures = [Image.open(captions.parent / f"{number}.png") for number in range(3)]
+    fitting = captioner.agreement(pictures, ["a red wall", "a green wall", "a blue wall"])
+    other = captioner.agreement(pictures, ["a blue wall", "a red wall", ""])
+    assert min(fitting) > 0.5 > max(other)
+    assert captioner.captions(pictures[:1]) == [["a red wall"]]
+    drawn = captioner.captions(pictures[:1], count=3, seed=1)
+    assert len(drawn[0]) == 3
+    assert drawn == captioner.captions(pictures[:1], count=3, seed=1)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fovea.vlm.conversation import IMAGE_TOKEN, image_tokens, prompt_of
 from fovea.vlm.model.model import VisionLanguageModel
 from fovea.vlm.picture import Shape, high_resolution, read_picture
 
-Picture = Path | bytes | None
+Picture = Path | bytes | Image.Image | None
+"""A file, the bytes of one, a picture in RGB; None where there is none."""
 
 
 @torch.inference_mode()
@@ -122,4 +124,5 @@ def _ends(model: VisionLanguageModel) -> set[int]:
 def _square(picture: Picture, size: int, shape: Shape) -> Tensor:
     if picture is None:
         return torch.zeros(3, size, size)
-    return high_resolution(read_picture(picture), shape=shape, size=size)
+    seen = picture if isinstance(picture, Image.Image) else read_picture(picture)
+    return high_resolution(seen, shape=shape, size=size)
