@@ -58,6 +58,7 @@ def points(count: int) -> list[Point]:
 
 
 def test_a_trial_has_its_scalars_and_its_line_in_one_folder(study_file: StudyFile) -> None:
+    pytest.importorskip("tensorboard", reason="needs tensorboard, to read what was written")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import metadata
 
@@ -127,7 +128,7 @@ def records_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def test_each_trial_is_an_offline_run_of_its_own_without_key_or_prompt(
     study_file: StudyFile,
 ) -> None:
-    pytest.importorskip("wandb", reason="needs wandb")
+    pytest.importorskip("wandb", minversion="0.31", reason="needs wandb with its reader")
     path = study_file(
         space=SPACE,
         budget={"trials": 2},
@@ -174,7 +175,7 @@ def _summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def test_a_failed_trial_ends_its_run_as_failed(study_file: StudyFile) -> None:
-    pytest.importorskip("wandb", reason="needs wandb")
+    pytest.importorskip("wandb", minversion="0.31", reason="needs wandb with its reader")
     path = study_file(
         fixed={"fate": "error"},
         budget={"trials": 1, "finished": "any"},

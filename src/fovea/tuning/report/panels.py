@@ -58,7 +58,8 @@ def matrix(view: View, names: Sequence[str]) -> str:
         for j in range(len(columns)):
             x, y = EDGE + j * (CELL + GAP), 4 + i * (CELL + GAP)
             if i == j:
-                parts += _name_cell(x, y, columns[i].name, axes[i])
+                column = [float(at[i] or 0.0) for _, at in rows]
+                parts += _name_cell(x, y, columns[i].name, (min(column), max(column)))
                 continue
             if i > j and is_whole.sum() >= 3:
                 code = _contour(unit[is_whole][:, [j, i]], ranks[is_whole])
@@ -92,11 +93,11 @@ def _rank(view: View, record: Record) -> float:
     return worse / max(1, len(shown) - 1)
 
 
-def _name_cell(x: float, y: float, name: str, axis: Scale) -> list[str]:
+def _name_cell(x: float, y: float, name: str, ends: tuple[float, float]) -> list[str]:
     middle = x + CELL / 2
     leaf = name.rpartition(".")
     texts = [(leaf[0], y + CELL / 2 - 16, "dim"), (leaf[2], y + CELL / 2 + 4, "title")]
-    texts.append((f"{axis.low:.3g} to {axis.high:.3g}", y + CELL / 2 + 24, "dim"))
+    texts.append((f"{ends[0]:.3g} to {ends[1]:.3g}", y + CELL / 2 + 24, "dim"))
     return [
         f'<text class="{kind}" x="{middle:.0f}" y="{at:.0f}" text-anchor="middle">'
         f"{escape(text)}</text>"
