@@ -36,7 +36,9 @@ def nodes() -> Iterator[Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = Nodes(initialize_head=True, head_node_args={"num_cpus": 0})
+        made = Nodes(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
     yield made
     made.shutdown()
 

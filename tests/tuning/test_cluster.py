@@ -30,7 +30,9 @@ def nodes() -> Iterator[Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
     made.add_node(num_cpus=1)
     yield made
     if remote.cluster.cache_info().currsize:
