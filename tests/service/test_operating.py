@@ -113,3 +113,20 @@ def test_the_proxy_passes_events_on_at_once() -> None:
     text = (DEPLOY / "nginx.conf").read_text()
     events = text[text.index("/events$") :]
     assert "proxy_buffering off;" in events[: events.index("}")]
+
+
+def test_the_doctor_looks_at_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fovea.service.checkup import findings
+
+    monkeypatch.chdir(tmp_path)
+    found = {one.what.strip(): one for one in findings()}
+    assert set(found) >= {"service", "address", "device", "runs"}
+    (tmp_path / "config.yaml").write_text(
+        "redis: {enabled: true, url: 'redis://me:hunter22@127.0.0.1:1/0'}\n"
+    )
+    found = {one.what.strip(): one for one in findings()}
+    assert not found["redis"].is_well
+    assert "hunter22" not in found["redis"].found
+    (tmp_path / "config.yaml").write_text("sever: {}\n")
+    (broken,) = findings()
+    assert broken.found == "sever: unknown setting; did you mean server?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -118,6 +119,17 @@ def _browser() -> Iterator[Finding]:
     yield Finding("browser", found is not None, found or "no Chromium found; only tests need it")
 
 
+def _service() -> Iterator[Finding]:
+    """What the service finds; it stands above this floor, hence its name is only a word here."""
+    try:
+        checkup = importlib.import_module("fovea.service.checkup")
+    except ModuleNotFoundError as error:
+        said = f"needs {error.name} (pip install 'fovea-vision[serve]')"
+        yield Finding("service", False, said)
+    else:
+        yield from checkup.findings()
+
+
 def _extras() -> Iterator[Finding]:
     lines = importlib.metadata.requires("fovea-vision") or []
     names = importlib.metadata.metadata("fovea-vision").get_all("Provides-Extra") or []
@@ -145,5 +157,6 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _numba,
     _video,
     _browser,
+    _service,
     _extras,
 )
