@@ -128,6 +128,11 @@ class Study:
         address = Address.read(storage, folder)
         store = Storage(address, name)
         told: dict[str, Any] = store.attributes.get("file", {})
+        if not told:
+            raise ArtifactError(
+                f"the study '{name}' in {address.text} says nothing of its study file: an older "
+                f"fovea began it. Run 'fovea tune study.yaml storage={address.text}' once."
+            )
         if not (folder / "study.yaml").is_file():
             folder.mkdir(parents=True, exist_ok=True)
             data: dict[str, Any] = told["study"] | {"storage": address.text}
