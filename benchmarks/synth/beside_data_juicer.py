@@ -142,7 +142,7 @@ def pictures(folder: Path, count: int) -> Path:
 
 
 class Run:
-    """One command: its CPU, its time, the most memory of all its processes, the rows it kept."""
+    """One command: its CPU, its time, the most memory of its largest process, the rows it kept."""
 
     def __init__(self, command: list[str], result: str, folder: Path) -> None:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -167,15 +167,22 @@ class Run:
             self.kept = sum(1 for _ in opened)
 
     def _watch(self, process: subprocess.Popen) -> None:
+        peaks: dict[int, float] = {}
         while process.poll() is None:
             try:
-                family = [psutil.Process(process.pid)]
-                family += family[0].children(recursive=True)
-                total = sum(p.memory_full_info().pss for p in family if p.is_running())
-                self.peak_mb = max(self.peak_mb, total / 1e6)
-            except psutil.Error:
+                main = psutil.Process(process.pid)
+                for one in [main, *main.children(recursive=True)]:
+                    peaks[one.pid] = _peak_mb(one.pid)
+            except (psutil.Error, OSError, StopIteration):
                 pass
+            self.peak_mb = max(peaks.values(), default=0.0)
             time.sleep(0.05)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process has held so far."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def recipe(folder: Path, data: Path, process: list) -> Path:

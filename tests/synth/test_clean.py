@@ -289,6 +289,27 @@ def test_an_operator_of_ones_own_is_registered(cleaning, captions: Path, tmp_pat
     assert "WORD0" in done.rows()[0]["text"]
 
 
+def test_asked_to_stop_it_keeps_what_is_done_and_goes_on(cleaning, captions: Path) -> None:
+    from fovea.errors import StoppedError
+    from fovea.runs.stage import Context
+    from fovea.synth.clean import clean
+    from fovea.synth.settings.clean import CleanConfig
+    from fovea.synth.stages import CLEAN
+
+    whole = cleaning(captions, LENGTHS, name="whole", shard_rows=5)
+    config = CleanConfig(dataset_path=captions, process=LENGTHS, np=1, shard_rows=5)
+    asked = iter([False, False, False, True])
+    folder = cleaning.folder / "stopped"
+    stopping = Context.local(CLEAN, config, folder, asked_to_stop=lambda: next(asked, True))
+    with pytest.raises(StoppedError):
+        clean(config, stopping)
+    assert len(list((folder / "parts").iterdir())) == 3
+    context = Context.local(CLEAN, config, folder)
+    clean(config, context)
+    made = {p.name: p.read_bytes() for p in context.out.rglob("*") if p.is_file()}
+    assert made == {Path(name).name: raw for name, raw in whole.content().items()}
+
+
 def test_stopping_at_the_first_failure_is_possible(cleaning, captions: Path) -> None:
     (captions.parent / "images" / "007.png").unlink()
     with pytest.raises(DataError, match=r"007\.png does not exist"):

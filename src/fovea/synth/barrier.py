@@ -18,6 +18,9 @@ from fovea.synth.plan import Plan, Step
 from fovea.synth.sample import Sample
 from fovea.synth.state import State, loaded
 
+TOLD_GROUPS = 1000
+"""Groups of duplicates that are told with their words; of further ones the row numbers alone."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -104,11 +107,12 @@ def _without_duplicates(
     keep = roots == np.arange(len(roots))
     if operator.keep_best_by:
         keep = best_of(roots, columns["best"])
-    order = np.argsort(roots, kind="stable")
-    cuts = np.flatnonzero(np.diff(roots[order])) + 1
-    groups = [group for group in np.split(order, cuts) if len(group) > 1]
+    groups = groups_of(roots)
     reader = _Reader(columns.states, every)
-    clusters = [_cluster(group, keep, reader, plan) for group in groups]
+    clusters = [
+        _cluster(group, keep, reader, plan, with_text=number < TOLD_GROUPS)
+        for number, group in enumerate(groups)
+    ]
     pairs = [
         {"dup1": reader.row(int(group[keep[group]][0])).get(plan.handling.fields.text),
          "dup2": reader.row(int(group[~keep[group]][0])).get(plan.handling.fields.text)}
@@ -117,6 +121,16 @@ def _without_duplicates(
     examples = {step.label: pairs} if pairs else {}
     dropped = int((~keep).sum())
     return Decision(every[keep], step.label, dropped, clusters=clusters, examples=examples)
+
+
+def groups_of(roots: Int64[np.ndarray, " n"]) -> list[np.ndarray]:
+    """The rows of each group of several, in the order of their first rows."""
+    several = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
+    if not len(several):
+        return []
+    ordered = several[np.argsort(roots[several], kind="stable")]
+    cuts = np.flatnonzero(np.diff(roots[ordered])) + 1
+    return list(np.split(ordered, cuts))
 
 
 def best_of(roots: Int64[np.ndarray, " n"], scores: np.ndarray) -> np.ndarray:
@@ -158,12 +172,19 @@ class _Reader:
         return self._places[state]
 
 
-def _cluster(group: np.ndarray, keep: np.ndarray, reader: _Reader, plan: Plan) -> dict[str, Any]:
-    def told(place: int) -> dict[str, Any]:
-        row = reader.row(place)
-        return {"row": reader.number(place), "id": row.get("id"),
-                plan.handling.fields.text: row.get(plan.handling.fields.text)}  # fmt: skip
+def _cluster(
+    group: np.ndarray, keep: np.ndarray, reader: _Reader, plan: Plan, *, with_text: bool
+) -> dict[str, Any]:
+    """What is said of a group; the rows' own words only where there is room for them."""
+    text = plan.handling.fields.text
 
-    kept = [int(place) for place in group if keep[place]]
-    gone = [int(place) for place in group if not keep[place]]
-    return {"size": len(group), "kept": [told(p) for p in kept], "dropped": [told(p) for p in gone]}
+    def told(place: int) -> dict[str, Any]:
+        said: dict[str, Any] = {"row": reader.number(place)}
+        if with_text:
+            row = reader.row(place)
+            said |= {"id": row.get("id"), text: row.get(text)}
+        return said
+
+    kept = [told(place) for place in group[keep[group]].tolist()]
+    dropped = [told(place) for place in group[~keep[group]].tolist()]
+    return {"size": len(group), "kept": kept, "dropped": dropped}

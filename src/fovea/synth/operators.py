@@ -121,4 +121,4 @@ def operator_class(name: str) -> type[Operator]:
         return getattr(importlib.import_module(module), target)
     near = difflib.get_close_matches(name, names(), n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise ConfigError(f"'{name}' is not an operator.{hint} docs/synth-operators.md lists them all.")
+    raise ConfigError(f"'{name}' is not an operator.{hint}")
