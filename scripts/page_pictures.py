@@ -94,9 +94,15 @@ def go(page: Page, view: str, wait_s: float = 2.0) -> None:
     page.evaluate("view => { location.hash = `#/${view}`; }", view)
     page.wait_for_selector(f"#main[data-ready='{view}']", state="attached")
     if view.startswith("scene/"):
-        while not page.evaluate("() => Boolean(fovea.ready && fovea.view?.mesh)"):
-            time.sleep(0.3)
+        settle(page)
     page.wait_for_timeout(wait_s * 1000)
+
+
+def settle(page: Page) -> None:
+    """Until the scene is drawn in the order of its own view."""
+    while not page.evaluate("() => Boolean(fovea.ready && fovea.view?.mesh)"):
+        time.sleep(0.3)
+    page.wait_for_timeout(3000)
 
 
 def shot(page: Page) -> Image.Image:
@@ -139,9 +145,8 @@ def send_coffee(page: Page) -> str:
 def desk(browser: Browser, url: str) -> tuple[str, str]:
     """The pictures of a desk."""
     page = open_page(browser, url, DESK, "light", "en-GB")
-    keep("start", shot(page))
     coffee = send_coffee(page)
-    go(page, f"scene/{coffee}", 4)
+    settle(page)
     page.mouse.move(640, 400)
     page.mouse.down()
     page.mouse.move(690, 380, steps=4)

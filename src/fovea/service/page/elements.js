@@ -72,6 +72,25 @@ export function button({ drawing, word, label, className = "quiet", press, ...mo
     drawing && icon(drawing), word && make("span", { text: word }));
 }
 
+/**
+ * Put rows into a list; those that say the same stay as they are, and the focus stays where it was. A row is known by `data-id`.
+ * @param {HTMLElement} list @param {HTMLElement[]} rows
+ */
+export function showRows(list, rows) {
+  const focused = /** @type {HTMLElement|null} */ (document.activeElement);
+  const holder = focused && list.contains(focused) ? focused.closest("[data-id]") : null;
+  const index = holder ? [...holder.querySelectorAll("a, button")].indexOf(/** @type {any} */ (focused)) : -1;
+  const before = new Map([...list.children].map((row) => [row.getAttribute("data-id"), row]));
+  const kept = rows.map((row) => {
+    const old = before.get(row.dataset.id ?? "");
+    return old?.outerHTML === row.outerHTML ? old : row;
+  });
+  if (kept.length === list.childElementCount && kept.every((row, place) => row === list.children[place])) return;
+  list.replaceChildren(...kept);
+  const again = holder && kept.find((row) => row.getAttribute("data-id") === holder.getAttribute("data-id"));
+  if (again) /** @type {any} */ (again.querySelectorAll("a, button")[index])?.focus();
+}
+
 /** Ask before something that cannot be undone. @param {{title: string, text: string, yes: string, no: string}} words @returns {Promise<boolean>} */
 export function sure({ title, text, yes, no }) {
   return new Promise((done) => {

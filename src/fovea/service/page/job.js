@@ -115,10 +115,10 @@ class JobPage {
   refresh() {
     const { job } = this;
     if (!job) return; // it was deleted
-    const text = JSON.stringify([job, Math.floor(Date.now() / 1000)]);
+    const isOpen = OPEN.includes(job.state);
+    const text = JSON.stringify([job, isOpen && Math.floor(Date.now() / 1000)]);
     if (text === this.told) return;
     this.told = text;
-    const isOpen = OPEN.includes(job.state);
     this.head.replaceChildren(...[
       make("a", { className: "backlink", href: "#/jobs" }, icon("back"), make("span", { text: say("nav.jobs") })),
       make("div", {}, make("h1", { text: shelf.names[job.id] ?? job.kind }), make("p", {},
@@ -141,7 +141,7 @@ class JobPage {
       sceneOf(job) && make("a", { className: "go", href: `#/scene/${job.id}` }, icon("photo"), make("span", { text: say("jobs.walk") })),
       make("a", { className: "quiet", href: `#/new/${job.kind}?like=${job.id}` }, icon("edit"), make("span", { text: say("job.change") })),
       button({ drawing: "again", word: say("job.again"), press: () => this.again() }),
-      job.started && make("a", { className: "quiet", href: this.base, target: "_blank" }, icon("open"), make("span", { text: say("job.viewer") })),
+      (job.started || job.result) && make("a", { className: "quiet", href: this.base, target: "_blank" }, icon("open"), make("span", { text: say("job.viewer") })),
       button({ drawing: "trash", label: say("job.delete"), press: () => this.forget() }),
     ].filter(Boolean);
   }

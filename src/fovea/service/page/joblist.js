@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { spark } from "./charts.js";
-import { button, icon, make } from "./elements.js";
+import { button, icon, make, showRows } from "./elements.js";
 import { ago, duration, number, say } from "./languages.js";
 import { keep, kept } from "./settings.js";
 import { sceneOf, shelf } from "./shelf.js";
@@ -36,7 +36,7 @@ const watcher = new IntersectionObserver((seen) => {
 function curveOf(address) {
   const holder = make("span", { className: "curve", "data-page": address });
   const known = sparks.get(address);
-  if (known) holder.append(known);
+  if (known) holder.append(known.cloneNode(true));
   else if (known === undefined) watcher.observe(holder);
   return holder;
 }
@@ -68,7 +68,7 @@ function thumb(address) {
 /** The photograph where this page sent it, else what the run has shown so far. @param {Job} job */
 function pictureOf(job) {
   const own = shelf.pictures.get(job.id);
-  if (own || !job.started) return own ? thumb(own) : make("span", { className: "thumb" }, icon("jobs"));
+  if (own || !(job.started || job.result)) return own ? thumb(own) : make("span", { className: "thumb" }, icon("jobs"));
   const step = OPEN.includes(job.state) ? `?at=${Math.round((job.progress?.fraction ?? 0) * 5)}` : "";
   return thumb(`/jobs/${job.id}/picture${step}`);
 }
@@ -83,7 +83,7 @@ function row(job) {
     make("a", { className: "head", href: `#/jobs/${job.id}` },
       pictureOf(job),
       make("span", { className: "words" }, make("b", { text: name ?? job.kind }), make("small", { text: [name && job.kind, ago(job.created), scoreWords(scores)].filter(Boolean).join(" · ") }))),
-    job.started ? curveOf(`/jobs/${job.id}/page.json`) : make("span", { className: "curve" }),
+    job.started || job.result ? curveOf(`/jobs/${job.id}/page.json`) : make("span", { className: "curve" }),
     make("span", { className: "state" }, make("i", { className: "dot" }), make("span", { text: stateWord(job) }), make("small", { text: worked(job) })),
     make("span", { className: "acts" },
       sceneOf(job) && make("a", { className: "bare", href: `#/scene/${job.id}`, title: say("jobs.walk"), "aria-label": `${say("jobs.walk")}: ${name ?? job.kind}` }, icon("photo")),
@@ -122,9 +122,7 @@ export function openJobs() {
     const text = JSON.stringify([shown, wanted, Math.floor(Date.now() / 30000)]);
     if (text === told) return;
     told = text;
-    const focused = document.activeElement?.closest(".job")?.getAttribute("data-id");
-    list.replaceChildren(...shown.map(row));
-    if (focused) /** @type {any} */ (list.querySelector(`[data-id="${focused}"] .head`))?.focus();
+    showRows(list, shown.map(row));
     empty.hidden = !jobs.isRead || shown.length > 0;
     more.hidden = !jobs.more;
   }

@@ -1,6 +1,6 @@
 // The shelf as a list: a row for each photograph or scene, with what goes on, and what can be done with it.
 
-import { button, icon, make } from "./elements.js";
+import { button, icon, make, showRows } from "./elements.js";
 import { number, say, size } from "./languages.js";
 import { shelf } from "./shelf.js";
 import { jobs } from "./store.js";
@@ -70,22 +70,5 @@ function row(item, stage) {
     isGoing && make("progress", { max: 1, value: item.share, "aria-label": item.name }));
 }
 
-/**
- * Show the shelf in `list`; rows that say the same stay as they are, so that a finger or the focus stays on them.
- * @param {HTMLElement} list
- * @param {Stage} stage
- */
-export function showQueue(list, stage) {
-  const focused = /** @type {HTMLElement|null} */ (document.activeElement);
-  const where = focused?.closest(".item")?.getAttribute("data-id");
-  const which = where ? [.../** @type {any} */ (focused?.closest(".item")).querySelectorAll("button")].indexOf(focused) : -1;
-  const before = new Map([...list.children].map((one) => [one.getAttribute("data-id"), one]));
-  const rows = shelf.list().map((item) => {
-    const fresh = row(item, stage);
-    const old = before.get(item.id);
-    return old?.outerHTML === fresh.outerHTML ? old : fresh;
-  });
-  if (rows.length === list.childElementCount && rows.every((one, index) => one === list.children[index])) return;
-  list.replaceChildren(...rows);
-  if (where) /** @type {any} */ (rows.find((one) => one.getAttribute("data-id") === where)?.querySelectorAll("button")[which])?.focus();
-}
+/** Show the shelf in `list`. @param {HTMLElement} list @param {Stage} stage */
+export const showQueue = (list, stage) => showRows(list, shelf.list().map((item) => row(item, stage)));

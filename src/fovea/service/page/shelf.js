@@ -127,6 +127,7 @@ class Shelf extends EventTarget {
 
   /** See which jobs are scenes, or on their way to one. */
   look() {
+    for (const item of this.items.values()) if (item.job && !jobs.get(item.id)) this.items.delete(item.id);
     for (const job of jobs.list()) {
       const made = sceneOf(job);
       const isOurs = job.kind === "photo.predict" && (OPEN.includes(job.state) || job.id in this.names);

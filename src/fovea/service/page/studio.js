@@ -30,6 +30,7 @@ class Studio {
     this.isBusy = false;
     this.isLookOpen = kept("look.open", innerWidth > 1100);
     this.element = make("div", { className: "studio" });
+    this.stage = make("div", { className: "stage" }); // the view measures this very element
     shelf.addEventListener("change", () => this.refresh());
     shelf.addEventListener("ready", (event) => {
       const id = /** @type {CustomEvent} */ (event).detail;
@@ -50,7 +51,7 @@ class Studio {
     this.hero = hero((isFolder) => this.pick(isFolder));
     this.tools = this.makeTools();
     this.look = lookPanel(() => this.walk, { ...LOOK, ...kept("look", {}) });
-    this.stage = make("div", { className: "stage" }, canvas, this.hero, this.notice, this.caption, this.tools);
+    this.stage.replaceChildren(canvas, this.hero, this.notice, this.caption, this.tools);
     this.element.replaceChildren(
       make("section", { className: "panel side", "aria-label": say("shelf.title") },
         make("header", {}, make("h1", { text: say("shelf.title") })),

@@ -129,7 +129,7 @@ export class Walk {
       for (const { mesh } of this.scenes.values()) mesh.updateVersion();
     }
     this.onFrame();
-    return this.effects.isMoving && this.scenes.size > 0;
+    return this.effects.isMoving && this.scenes.size > 0 && this.view.element.isConnected;
   }
 
   /** A picture of what is shown, as a file's address. */
