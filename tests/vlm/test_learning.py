@@ -51,7 +51,7 @@ def config(captions: Path, **loop: object) -> PretrainConfig:
         rate=3e-3,
         speaks=True,
         longest=64,
-        loop=LoopConfig(**({"steps": 40, "micro_batch": 4} | loop)),
+        loop=LoopConfig(**({"steps": 100, "micro_batch": 8} | loop)),
     )
 
 
@@ -61,7 +61,7 @@ def test_two_stages_teach_colours(captions: Path, tmp_path: Path) -> None:
     first = pretrain(settings, context)
     assert first["train/loss"] < 0.5
     steps = read_log(context.output("log"))
-    assert len(steps) == 40
+    assert len(steps) == 100
     assert steps[-1].epoch == 1.0
     model = load(context.output("model")).eval()
     pictures = [captions.parent / f"{number}.png" for number in range(3)]

