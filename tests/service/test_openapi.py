@@ -45,6 +45,13 @@ def test_every_operation_has_a_summary_and_says_its_problems(served: dict[str, A
             assert "application/json" not in content, f"{method} {path}"
 
 
+def test_what_belongs_together_is_described_together(served: dict[str, Any]) -> None:
+    used = {
+        tag for path in served["paths"].values() for one in path.values() for tag in one["tags"]
+    }
+    assert used == {tag["name"] for tag in served["tags"]}
+
+
 def test_what_the_pages_need_is_served_from_here() -> None:
     manifest = json.loads((VENDOR / "manifest.json").read_text())
     import hashlib

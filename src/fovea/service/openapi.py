@@ -18,6 +18,17 @@ from fastapi.openapi.utils import get_openapi
 from fovea.runs.durable import write_text
 
 PROBLEM = "#/components/schemas/ProblemBody"
+TAGS = {
+    "photographs": "A photograph becomes a scene: at once, as a task, several in a batch.",
+    "jobs": "Any stage or recipe, by the schema of its settings.",
+    "uploads": "Files that jobs work on.",
+    "catalog": "What can be asked for.",
+    "studies": "Searches for better settings.",
+    "system": "The device, the cache, the plugins, the figures.",
+    "health": "For whoever looks after the service.",
+    "access": "Keys and tokens.",
+    "webhooks": "Who is told when a job ends.",
+}
 SECURITY = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
@@ -39,8 +50,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     for path in found["paths"].values():
         for operation in path.values():
+            first, _, rest = operation.get("description", "").partition("\n")
+            operation["summary"] = first.rstrip(".") or operation["summary"]
+            operation["description"] = rest.strip() or first
             for answer in operation.get("responses", {}).values():
                 _as_problem(answer)
+    found["tags"] = [{"name": name, "description": said} for name, said in TAGS.items()]
     found["components"]["securitySchemes"] = SECURITY
     # Where nobody is asked who calls, none of them is needed.
     found["security"] = [{}, {"key": []}, {"token": []}]
