@@ -55,7 +55,7 @@ from fovea.service.table import Job
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
-RUN_NAME = re.compile(r"[\w.][\w.\-\[\]=,]*")
+RUN_NAME = re.compile(r"\w[\w.\-\[\]=,]*")
 """What a run's folder may be called; nothing in it leads elsewhere."""
 
 RESULTS = Table(

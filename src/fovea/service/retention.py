@@ -67,7 +67,7 @@ class Retention:
         if job is None:
             return None
         shutil.rmtree(self.jobs / job.id, ignore_errors=True)
-        if not self.store.uses_run(job.run):
+        if job.run and not self.store.uses_run(job.run):
             self.cache.drop_run(job.run)
             discard(self.runs / job.run)
         return job
