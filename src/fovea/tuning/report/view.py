@@ -130,8 +130,16 @@ class View:
         return {"complete": "good", "pruned": "pruned"}.get(record.state, "failed")
 
     def gpu_seconds(self) -> float:
-        """Time on GPUs, counted once for each."""
-        return sum(record.seconds * float(record.about.get("gpus") or 0) for record in self.records)
+        """Time on GPUs, once for each: as many a trial as the study gives, where there were any."""
+        wanted = self.study.file.resources.gpus_per_trial
+        have = {(w.get("host"), w.get("pid")): len(w.get("gpus", ())) for w in self.study.workers}
+        total = 0.0
+        for record in self.records:
+            owner: dict[str, Any] = record.about.get("owner") or {}
+            total += record.seconds * min(
+                wanted, have.get((owner.get("host"), owner.get("pid")), 0)
+            )
+        return total
 
 
 def _fanova(study: Any) -> dict[str, float]:
