@@ -5,7 +5,7 @@ import { present } from "./languages.js";
 import { key } from "./key.js";
 
 /**
- * @typedef {{name: string, stage: string, kind: string, size: number, href: string, path: string}} Artifact
+ * @typedef {{name: string, stage: string, kind: string, size: number, sha256: string, href: string, path: string}} Artifact
  * @typedef {{key: string, use: string, state: string, seconds: number, scores: Record<string, number>}} StageResult
  * @typedef {{fraction: number, stages: number, stage?: string, done?: number, total?: number, unit?: string}} Progress
  * @typedef {{id: string, kind: string, state: string, cancelling: boolean, config: any, attempt: number, progress?: Progress,

@@ -141,7 +141,7 @@ class JobPage {
       sceneOf(job) && make("a", { className: "go", href: `#/scene/${job.id}` }, icon("photo"), make("span", { text: say("jobs.walk") })),
       make("a", { className: "quiet", href: `#/new/${job.kind}?like=${job.id}` }, icon("edit"), make("span", { text: say("job.change") })),
       button({ drawing: "again", word: say("job.again"), press: () => this.again() }),
-      (job.started || job.result) && make("a", { className: "quiet", href: this.base, target: "_blank" }, icon("open"), make("span", { text: say("job.viewer") })),
+      job.started && make("a", { className: "quiet", href: this.base, target: "_blank" }, icon("open"), make("span", { text: say("job.viewer") })),
       button({ drawing: "trash", label: say("job.delete"), press: () => this.forget() }),
     ].filter(Boolean);
   }

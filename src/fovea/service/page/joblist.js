@@ -68,7 +68,7 @@ function thumb(address) {
 /** The photograph where this page sent it, else what the run has shown so far. @param {Job} job */
 function pictureOf(job) {
   const own = shelf.pictures.get(job.id);
-  if (own || !(job.started || job.result)) return own ? thumb(own) : make("span", { className: "thumb" }, icon("jobs"));
+  if (own || !job.started) return own ? thumb(own) : make("span", { className: "thumb" }, icon("jobs"));
   const step = OPEN.includes(job.state) ? `?at=${Math.round((job.progress?.fraction ?? 0) * 5)}` : "";
   return thumb(`/jobs/${job.id}/picture${step}`);
 }
@@ -83,7 +83,7 @@ function row(job) {
     make("a", { className: "head", href: `#/jobs/${job.id}` },
       pictureOf(job),
       make("span", { className: "words" }, make("b", { text: name ?? job.kind }), make("small", { text: [name && job.kind, ago(job.created), scoreWords(scores)].filter(Boolean).join(" · ") }))),
-    job.started || job.result ? curveOf(`/jobs/${job.id}/page.json`) : make("span", { className: "curve" }),
+    job.started ? curveOf(`/jobs/${job.id}/page.json`) : make("span", { className: "curve" }),
     make("span", { className: "state" }, make("i", { className: "dot" }), make("span", { text: stateWord(job) }), make("small", { text: worked(job) })),
     make("span", { className: "acts" },
       sceneOf(job) && make("a", { className: "bare", href: `#/scene/${job.id}`, title: say("jobs.walk"), "aria-label": `${say("jobs.walk")}: ${name ?? job.kind}` }, icon("photo")),

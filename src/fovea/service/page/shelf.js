@@ -128,10 +128,13 @@ class Shelf extends EventTarget {
   /** See which jobs are scenes, or on their way to one. */
   look() {
     for (const item of this.items.values()) if (item.job && !jobs.get(item.id)) this.items.delete(item.id);
+    const shown = new Set(); // a photograph that was sent again gives the same scene, which stands here once
     for (const job of jobs.list()) {
       const made = sceneOf(job);
+      const isAgain = made && shown.has(made.sha256);
+      if (made && !this.removed.includes(job.id)) shown.add(made.sha256);
       const isOurs = job.kind === "photo.predict" && (OPEN.includes(job.state) || job.id in this.names);
-      if (this.removed.includes(job.id) || ASIDE.includes(job.kind) || !(made || isOurs)) {
+      if (this.removed.includes(job.id) || ASIDE.includes(job.kind) || isAgain || !(made || isOurs)) {
         this.items.delete(job.id);
         continue;
       }
