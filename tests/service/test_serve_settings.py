@@ -28,7 +28,8 @@ def test_flags_of_one_letter_and_of_two_values() -> None:
 @pytest.mark.parametrize("name", sorted(FLAGS))
 def test_every_flag_sets_what_it_says(name: str) -> None:
     values = {
-        "--workers": "7", "--checkpoint-segments": "7", "--mode": "cpu", "--port": "8001", "--host": "127.0.0.2", "--runs": "elsewhere",
+        "--workers": "7", "--checkpoint-segments": "7", "--mode": "cpu", "--port": "8001",
+        "--host": "127.0.0.2", "--runs": "elsewhere",
         "--device": "cpu", "--redis-url": "redis://other:6379/1", "--database": "sqlite:///x.db",
         "--database-url": "sqlite:///x.db", "--executor": "rq", "--access": "keys",
         "--address": "redis://other:6379/1", "--queue": "redis://other:6379/1",
@@ -99,6 +100,8 @@ def test_a_broken_file_is_left_aside_with_a_word(tmp_path: Path) -> None:
         ({"server": {"port": 70_000}}, "less than or equal to 65535"),
         ({"inference": {"input_size": [1536]}}, "input_size"),
         ({"inference": {"input_size": ["big", 1]}}, "whole number"),
+        ({"inference": {"input_size": [0, 5]}}, "0 x 5 is no size"),
+        ({"inference": {"min_input_size": 900, "max_input_size": 600}}, "turn them round"),
         ({"mode": "gup"}, "mode"),
         ({"optimization": {"quantization_mode": "both"}}, "dynamic"),
     ],
