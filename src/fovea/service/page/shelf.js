@@ -132,7 +132,7 @@ class Shelf extends EventTarget {
     for (const job of jobs.list()) {
       const made = sceneOf(job);
       const isAgain = made && shown.has(made.sha256);
-      if (made && !this.removed.includes(job.id)) shown.add(made.sha256);
+      if (made) shown.add(made.sha256);
       const isOurs = job.kind === "photo.predict" && (OPEN.includes(job.state) || job.id in this.names);
       if (this.removed.includes(job.id) || ASIDE.includes(job.kind) || isAgain || !(made || isOurs)) {
         this.items.delete(job.id);
