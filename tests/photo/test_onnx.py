@@ -87,6 +87,22 @@ def test_the_engine_onnx_sees_what_the_engine_torch_sees(
 
 
 @pytest.mark.slow
+def test_int8_weighs_less_and_sees_nearly_the_same(
+    exported: Path, photograph: Photograph, tmp_path: Path
+) -> None:
+    config = ExportConfig(weights=TINY, precision="int8")
+    context = Context.local(EXPORT, config, tmp_path)
+    EXPORT.load()(config, context)
+    reduced = context.output("network")
+    sizes = [(folder / "patch_encoder.onnx.data").stat().st_size for folder in (exported, reduced)]
+    assert sizes[1] < 0.6 * sizes[0]
+    engines = [load_predictor(EngineConfig(weights=str(folder))) for folder in (exported, reduced)]
+    assert "int8" in engines[1].name
+    exact, rounded = (1 / engine.predict(photograph).depth_m for engine in engines)
+    assert 0 < np.abs(rounded - exact).mean() < 0.1 * exact.std()
+
+
+@pytest.mark.slow
 def test_prediction_with_onnxruntime_needs_no_torch(
     exported: Path, photograph: Photograph, tmp_path: Path
 ) -> None:
