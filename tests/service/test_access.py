@@ -288,6 +288,10 @@ def test_too_many_requests_are_told_when_to_come_again(asked: Callable[..., Any]
     for status in (401, 401, 429):
         assert ask("GET", "/v1/me", headers={"X-API-Key": "fv_no"}).status_code == status
     assert ask("GET", "/v1/me", client=("203.0.113.9", 1)).status_code == 401
+    # Of IPv6 a whole network is one caller.
+    found = [ask("GET", "/v1/me", client=(f"2001:db8::{n}", 1)).status_code for n in (1, 2, 3)]
+    assert found == [401, 401, 429]
+    assert ask("GET", "/v1/me", client=("2001:db8:0:1::1", 1)).status_code == 401
 
 
 def test_nothing_is_counted_on_loopback_without_keys(asked: Callable[..., Any]) -> None:
@@ -360,6 +364,30 @@ def test_every_answer_says_what_a_browser_may_do_with_it(asked: Callable[..., An
         assert "'unsafe-inline'" not in headers["content-security-policy"].split("style-src")[0]
         assert "strict-transport-security" not in headers
         assert "server" not in headers
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\udc00x", "\\u0000", "x\\ud800\\u0000"])
+@pytest.mark.parametrize("database", ["", "postgresql"])
+def test_texts_that_no_encoding_can_say_are_no_fault_of_the_service(
+    asked: Callable[..., Any], request: pytest.FixtureRequest, text: str, database: str
+) -> None:
+    url = request.getfixturevalue("postgres_url") if database else ""
+    ask = asked("--workers=0", *([f"--database={url}"] if url else []))
+    for path, body in (
+        ("/v1/jobs/relight.fit", '{"data": "samples/%s"}'),
+        ("/v1/jobs/relight.fit", '{"%s": 1}'),
+        ("/v1/jobs/relight", '{"vars": {"photographs": "%s"}}'),
+        ("/v1/keys", '{"name": "%s", "scopes": ["predict"]}'),
+        ("/v1/keys", '{"name": "me", "owner": "%s", "scopes": ["predict"]}'),
+        ("/v1/webhooks", '{"event_type": "task_failed", "url": "https://example.org/%s"}'),
+        ("/v1/webhooks", '{"event_type": "%s", "url": "x"}'),
+        ("/v1/studies", '{"study": "%s", "target": {"stage": "relight.fit"}}'),
+        ("/v1/studies", '{"%s": 1}'),
+    ):
+        headers = {"Content-Type": "application/json"}
+        answer = ask("POST", path, content=(body % text).encode(), headers=headers)
+        assert answer.status_code in (400, 422), f"{path} {body % text}: {answer.text}"
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 # Who is let in at the start

@@ -86,13 +86,23 @@ class Envelope:
                 message["headers"] = given + added
             await send(message)
 
+        refused = self._refused(scope)
+        if refused is None:
+            await self._inner(scope, self._timed(receive), with_headers)
+        else:
+            answer = problems.body(Request(scope), *refused)
+            await answer(scope, receive, with_headers)
+
+    def _refused(self, scope: Scope) -> tuple[int, str, str] | None:
+        """Why a request is not even looked at: status, code and detail."""
         if _length(scope) > self.settings.upload_mb * MEGABYTE:
             most = self.settings.upload_mb
             detail = f"a request may have {most} MB, and this one has more. Send less."
-            answer = problems.body(Request(scope), 413, "too_large", detail)
-            await answer(scope, receive, with_headers)
-        else:
-            await self._inner(scope, self._timed(receive), with_headers)
+            return 413, "too_large", detail
+        # No name has one, and PostgreSQL would take it for an error of ours.
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return 400, "bad_request", "the address has a zero byte in it. Send it without."
+        return None
 
     def _timed(self, receive: Receive) -> Receive:
         """What comes in, as long as it comes fast enough."""

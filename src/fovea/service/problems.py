@@ -8,6 +8,7 @@ callers of photograph services know. Under `/api`, which is older, a problem has
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -93,6 +94,14 @@ def install(app: FastAPI) -> None:
         headers = {"Retry-After": str(later)} if later else {}
         said = str(error).splitlines()[0]
         return body(request, status_of(error), error.code, said, problems, headers)
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:
+        # JSON may say "\ud800", half of a pair; whoever first writes it down finds out.
+        if error.reason != "surrogates not allowed":
+            return await bug(request, error)
+        detail = "a text in it has half a character (a lone surrogate). Send whole characters."
+        return body(request, 422, "half_character", detail)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -183,12 +192,20 @@ def _answer(
             name: content[name] for name in old
         }
         media_type = "application/json"
-    return JSONResponse(
+    return _Answer(
         content,
         problem.status,
         headers={"Content-Language": language, **headers},
         media_type=media_type,
     )
+
+
+class _Answer(JSONResponse):
+    """JSON in which what no encoding can say, half a character of the caller's, becomes `?`."""
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

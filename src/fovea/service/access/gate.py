@@ -7,6 +7,7 @@ from, or the name by which it found us is not ours.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -165,5 +166,15 @@ def _credentials(request: Request) -> tuple[str, bool]:
 
 
 def _address(request: Request) -> str:
-    """Where the caller is; behind a trusted proxy, what that proxy says (uvicorn reads it)."""
-    return request.client.host if request.client else "unknown"
+    """Where the caller is; behind a trusted proxy, what that proxy says (uvicorn reads it).
+
+    Of IPv6 the network counts: whoever has one address of it has 2^64.
+    """
+    said = request.client.host if request.client else "unknown"
+    try:
+        address = ipaddress.ip_address(said.partition("%")[0])
+    except ValueError:
+        return said
+    if isinstance(address, ipaddress.IPv4Address):
+        return said
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))

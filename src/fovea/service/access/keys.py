@@ -105,8 +105,13 @@ class KeyStore:
             The key, and its text, which is not kept.
 
         Raises:
-            ConfigError: a scope is not known.
+            ConfigError: a scope is not known, or a name is too long.
         """
+        if not 0 < len(name) <= 128 or len(owner) > 64 or not (name + owner).isprintable():
+            raise ConfigError(
+                f"a key's name has 1 to 128 printable characters and its owner at most 64; found"
+                f" {name[:140]!r} and {owner[:80]!r}. Choose shorter ones."
+            )
         wanted = set[str](scopes)
         if not wanted or wanted.difference(SCOPES):
             unknown = ", ".join(sorted(wanted.difference(SCOPES))) or "none"

@@ -17,6 +17,7 @@ from fovea.service.state import Here, Who
 router = APIRouter(prefix="/v1", tags=["access"], responses=RESPONSES)
 
 MOST_DAYS = 3650
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
 class Me(BaseModel):
@@ -66,9 +67,11 @@ class KeyList(BaseModel):
 class KeyRequest(BaseModel, extra="forbid"):
     """The key that is wanted."""
 
-    name: str = Field(min_length=1, max_length=128, description="for people")
+    name: str = Field(min_length=1, max_length=128, pattern=PRINTABLE, description="for people")
     scopes: list[Scope] = Field(min_length=1, max_length=4)
-    owner: str = Field("", max_length=64, description="of its jobs; the key itself when left out")
+    owner: str = Field(
+        "", max_length=64, pattern=PRINTABLE, description="of its jobs; the key itself if left out"
+    )
     days: float | None = Field(None, gt=0, le=MOST_DAYS, description="until it expires")
 
 
