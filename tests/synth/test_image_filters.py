@@ -72,3 +72,27 @@ def test_a_decimal_point_counts_unless_asked_otherwise() -> None:
 def test_nonsense_is_no_size() -> None:
     with pytest.raises(ValueError, match="must be a size such as 10KB"):
         bytes_of("many")
+
+
+def test_heads_say_what_the_decoder_says(goldens: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    paths = sorted((goldens / "synth" / "images").iterdir())
+    picture = Image.effect_noise((97, 53), 40).convert("RGB")
+    for name, options in {
+        "progressive.jpg": {"progressive": True},
+        "exif.jpg": {"exif": b"Exif\0\0" + b"\0" * 60_000},
+        "grey.jpg": {},
+        "plain.webp": {},
+        "plain.gif": {},
+        "plain.bmp": {},
+    }.items():
+        (picture.convert("L") if "grey" in name else picture).save(tmp_path / name, **options)
+        paths.append(tmp_path / name)
+    for path in paths:
+        with Image.open(path) as image:
+            head = Pictures().head(str(path))
+            assert (head.height, head.width) == (image.height, image.width), path.name
+        assert head.bytes == path.stat().st_size
+        held = Pictures().head("x", path.read_bytes())
+        assert held == head

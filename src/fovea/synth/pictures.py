@@ -7,6 +7,8 @@ is kept until the engine releases the rows it belongs to.
 from __future__ import annotations
 
 import io
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 178_956_970
 """Larger pictures are not decoded: half a gigabyte of pixels."""
+HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,23 @@ class Pictures:
         """
         key = name if content is None else content
         if key not in self._heads:
-            with self._opened(name, content) as image:
-                size = len(content) if content is not None else self.path(name).stat().st_size
-                self._heads[key] = Head(image.height, image.width, size)
+            first, size = self._first(name, content)
+            sides = sides_of(first)
+            if sides is None:
+                with self._opened(name, content) as image:
+                    sides = image.height, image.width
+            self._heads[key] = Head(*sides, size)
         return self._heads[key]
+
+    def _first(self, name: str, content: bytes | None) -> tuple[bytes, int]:
+        """The first bytes of a picture, and how many it has."""
+        if content is not None:
+            return content[:HEAD_BYTES], len(content)
+        try:
+            with self.path(name).open("rb", buffering=0) as file:
+                return file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
+        except (OSError, ValueError) as error:
+            raise _absent(self.path(name), error) from error
 
     def bytes_of(self, name: str, content: bytes | None = None) -> int:
         """The size of the file alone, without looking into it.
@@ -80,7 +96,7 @@ class Pictures:
             return len(content)
         try:
             return self.path(name).stat().st_size
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _absent(self.path(name), error) from error
 
     def decoded(self, name: str, content: bytes | None = None) -> Image.Image:
@@ -137,7 +153,27 @@ class Pictures:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _absent(path: Path, error: OSError) -> DataError:
+def sides_of(first: bytes) -> tuple[int, int] | None:
+    """Height and width from the first bytes of a JPEG or PNG; None where they do not say it.
+
+    Source: ITU-T T.81, annex B (frame headers); the PNG specification, section 11 (IHDR).
+    """
+    if first[:8] == b"\x89PNG\r\n\x1a\n" and first[12:16] == b"IHDR" and len(first) >= 24:
+        width, height = struct.unpack(">II", first[16:24])
+        return (height, width) if height and width else None
+    at = 2 if first[:2] == b"\xff\xd8" else len(first)
+    while at + 9 <= len(first) and first[at] == 0xFF:
+        marker = first[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", first[at + 5 : at + 9])
+            return (height, width) if height and width else None
+        at += 2 + int.from_bytes(first[at + 2 : at + 4], "big")
+    return None
+
+
+def _absent(path: Path, error: OSError | ValueError) -> DataError:
+    if isinstance(error, ValueError):
+        return DataError(f"{str(path)!r} cannot be a path: {error}. Mend it.")
     if isinstance(error, FileNotFoundError):
         return DataError(
             f"{path} does not exist. Relative paths start at the data set's folder; image_root"

@@ -90,10 +90,15 @@ class DataConfig(Config):
     )
     max_sample_num: int = setting(0, "rows that are read at most, drawn by the seed; 0 reads all",
                                   ge=0)  # fmt: skip
-    process: list[Any] = setting([], "operators in order, `name: {parameter: value}` each")
-    operators: dict[str, dict[str, Any]] = setting(
-        {}, "parameters laid over those in process, `operators.text_length_filter.min_len=20`"
+    process: list[dict[str, Any] | str] = setting(
+        [], "operators in order, `name: {parameter: value}` each", local_only=True
     )
+    operators: dict[str, dict[str, Any]] = setting(
+        {},
+        "parameters laid over those in process, `operators.text_length_filter.min_len=20`",
+        local_only=True,
+    )
+    # Parameters of operators name files and modules, too: neither comes in over HTTP.
     np: int = setting(
         0, "worker processes; 0 takes as many as there are cores", ge=0, in_fingerprint=False
     )
