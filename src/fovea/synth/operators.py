@@ -66,6 +66,13 @@ OPERATORS: dict[str, str] = {
             "image_face_count": "ImageFaceCount",
             "image_subplot": "ImageSubplot",
         },
+        ("filter", "filters.agreement"): {
+            "image_text_similarity": "ImageTextSimilarity",
+            "image_text_matching": "ImageTextMatching",
+        },
+        ("mapper", "mappers.captioning"): {
+            "image_captioning": "ImageCaptioning",
+        },
         ("filter", "filters.fields"): {
             "specified_field": "SpecifiedField",
             "specified_numeric_field": "SpecifiedNumericField",
@@ -90,6 +97,7 @@ OPERATORS: dict[str, str] = {
     }.items()
     for name, target in names.items()
 }
+OPERATORS["recaption_below"] = f"{_ROOM}.mappers.captioning:RecaptionBelow"
 _CUSTOM: dict[str, type[Operator]] = {}
 
 

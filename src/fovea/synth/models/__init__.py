@@ -1,0 +1,1 @@
+"""Networks that operators ask: captioners and matchers, by name, folder or factory."""

@@ -1,0 +1,140 @@
+"""Networks of transformers: BLIP-like captioners, CLIP's similarity, BLIP's matching head."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from fovea.errors import BackendError
+
+MOST_TOKENS = 128
+
+
+class HubCaptioner:
+    """Any image-to-text network of transformers: BLIP-2, BLIP, GIT, newer ones.
+
+    Args:
+        place: its folder or name.
+        download: whether it may be downloaded.
+        device: that it computes on.
+    """
+
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.processor = had(AutoProcessor, place, download)
+        self.model = had(AutoModelForImageTextToText, place, download).to(device).eval()
+        self.device = device
+
+    @torch.inference_mode()
+    def captions(
+        self,
+        pictures: Sequence[Image.Image],
+        prompts: Sequence[str | None] | None = None,
+        count: int = 1,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Sampled as data-juicer samples when several are asked for, else the likeliest."""
+        asked = list(prompts) if prompts and any(prompts) else None
+        given = self.processor(
+            images=list(pictures), text=asked, return_tensors="pt", padding=True
+        ).to(self.device)
+        rounds: list[list[str]] = []
+        with torch.random.fork_rng(devices=[]):
+            for number in range(count):
+                torch.manual_seed(seed + number)
+                made = self.model.generate(**given, max_new_tokens=MOST_TOKENS, do_sample=count > 1)
+                rounds.append(self.processor.batch_decode(made, skip_special_tokens=True))
+        return [list(of_one) for of_one in zip(*rounds, strict=True)]
+
+
+class ClipMatcher:
+    """CLIP's similarity, logits over 100: the cosine where the scale is 100.
+
+    Args:
+        place: its folder or name.
+        download: whether it may be downloaded.
+        device: that it computes on.
+    """
+
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        from transformers import CLIPModel, CLIPProcessor
+
+        self.processor = had(CLIPProcessor, place, download)
+        self.model = had(CLIPModel, place, download).to(device).eval()
+        self.device = device
+
+    @torch.inference_mode()
+    def agreement(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """One number a pair; texts are cut to what the network takes."""
+        longest = self.model.config.text_config.max_position_embeddings
+        given = self.processor(
+            images=list(pictures),
+            text=list(texts),
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=longest,
+        ).to(self.device)
+        out = self.model(**given)
+        pairs = (out.text_embeds * out.image_embeds).sum(-1)
+        return (pairs * self.model.logit_scale.exp() / 100).tolist()
+
+
+class ItmMatcher:
+    """BLIP's matching head: how probable it is that a text is of a picture.
+
+    Args:
+        place: its folder or name.
+        download: whether it may be downloaded.
+        device: that it computes on.
+    """
+
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        from transformers import BlipForImageTextRetrieval, BlipProcessor
+
+        self.processor = had(BlipProcessor, place, download)
+        self.model = had(BlipForImageTextRetrieval, place, download).to(device).eval()
+        self.device = device
+
+    @torch.inference_mode()
+    def agreement(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+        """Softmax of the head's two outputs, the second one."""
+        longest = self.model.config.text_config.max_position_embeddings
+        given = self.processor(
+            images=list(pictures),
+            text=list(texts),
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=longest,
+        ).to(self.device)
+        return torch.softmax(self.model(**given).itm_score, dim=-1)[:, 1].tolist()
+
+
+def had(loader: Any, place: str, download: bool) -> Any:
+    """A network or processor by transformers.
+
+    Raises:
+        BackendError: it is neither a folder nor in the cache, and may not be downloaded.
+    """
+    return quietly(lambda: loader.from_pretrained(place, local_files_only=not download), place)
+
+
+def quietly(load: Callable[[], Any], place: str) -> Any:
+    """Load without progress bars; what is missing is said in a sentence."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            return load()
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            f"the model {place} could not be had: {str(error).splitlines()[0]}. Give "
+            "local:FOLDER, download it once (hf download NAME), or allow_download: true."
+        ) from error
