@@ -26,8 +26,15 @@ class DiskFullError(JobError):
     code = "disk"
 
 
-def write_text(path: Path, text: str, *, what: str = "") -> None:
+def write_text(path: Path, text: str, *, what: str = "", is_synced: bool = True) -> None:
     """Write a file that is seen whole or not at all, also after a power cut.
+
+    Args:
+        path: of the file.
+        text: all that stands in it.
+        what: it is, for the sentence when there is no room.
+        is_synced: whether to wait for the disk; without, a kill does no harm but a power cut may
+            leave it empty.
 
     Raises:
         DiskFullError: there is no room for it.
@@ -37,14 +44,17 @@ def write_text(path: Path, text: str, *, what: str = "") -> None:
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if is_synced:
+                os.fsync(file.fileno())
         draft.replace(path)
-        sync(path.parent)
+        if is_synced:
+            sync(path.parent)
 
 
-def write_json(path: Path, value: Any, *, what: str = "") -> None:
+def write_json(path: Path, value: Any, *, what: str = "", is_synced: bool = True) -> None:
     """Write a value as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", what=what)
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    write_text(path, text, what=what, is_synced=is_synced)
 
 
 def sync(path: Path) -> None:

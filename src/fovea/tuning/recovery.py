@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from fovea.runs.lock import boot_id
 from fovea.tuning import owners, queue
 from fovea.tuning import trial as trials
 from fovea.tuning.heartbeat import GRACE_S
@@ -36,8 +37,9 @@ def recover(study: Study, why: str = "worker_lost") -> list[Record]:
         if record.state != "running" or not is_lost(study, record):
             continue
         folder = study.trial_folder(record) if record.folder else None
-        if folder is not None and owners.is_near(record.about.get("owner", {})):
-            trials.end_lost(folder)
+        owner = record.about.get("owner", {})
+        if folder is not None and owners.is_near(owner) and owner.get("boot_id") == boot_id():
+            trials.end_lost(folder)  # after another start of the machine nothing is left
         ended = trials.answered(folder, record.number, study.id) if folder else None
         if ended is None:
             ended = Outcome("failed", failure=why, message="its process was lost")

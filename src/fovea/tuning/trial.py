@@ -123,8 +123,9 @@ def _run(
             ended, metrics=dict(watch.latest), seconds=seconds, peak_mb=ended.peak_mb or peak
         )
         result = _result(ended, number)
-        write_json(folder / "result.json", result)
-        write_json(folder / "trial.json", {"schema": 1} | note | result)
+        # The storage is what lasts: these need to outlive a kill, not a power cut.
+        write_json(folder / "result.json", result, is_synced=False)
+        write_json(folder / "trial.json", {"schema": 1} | note | result, is_synced=False)
         following.end(End(ended.state, ended.values, ended.failure, seconds))
     return ended
 
@@ -147,7 +148,10 @@ def answered(folder: Path, number: int, study_id: str) -> Outcome | None:
     paths = [folder / "result.json", folder / "trial.json"]
     if not all(path.is_file() for path in paths):
         return None
-    result, note = (json.loads(path.read_text()) for path in paths)
+    try:
+        result, note = (json.loads(path.read_text()) for path in paths)
+    except ValueError:
+        return None  # a power cut left it empty
     is_it = note.get("study_id") == study_id and note.get("number") == result.get("number")
     if not is_it or number != result.get("number") or result["state"] == "interrupted":
         return None
@@ -174,7 +178,7 @@ def forget_checkpoints(folder: Path) -> None:
     path = folder / "trial.json"
     if not path.is_file():
         return  # another machine's
-    about: dict[str, Any] = json.loads(path.read_text())
+    about: dict[str, Any] = json.loads(path.read_text() or "{}")
     pattern = about.get("checkpoints") or "run/stages/*/ckpt"
     for place in (folder, *folder.glob("seed-*")):
         for checkpoints in place.glob(pattern):
@@ -185,7 +189,7 @@ def _claim(folder: Path, about: Mapping[str, Any]) -> None:
     """Refuse a folder in which another study has worked."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "trial.json"
-    there: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    there: dict[str, Any] = json.loads(path.read_text() or "{}") if path.is_file() else {}
     if there and there.get("study_id") != about.get("study_id"):
         raise ArtifactError(
             f"{folder} holds a trial of another study (id {there.get('study_id')}, this one is "

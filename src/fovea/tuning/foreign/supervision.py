@@ -50,7 +50,7 @@ class ProcessTree:
         self._look_at = 0.0
         self._oom_kills = processes.oom_kills()
         # Noted before it starts, so that a kill in between leaves nothing that nobody finds.
-        write_json(folder / "owner.json", me() | {"token": self.token})
+        write_json(folder / "owner.json", me() | {"token": self.token}, is_synced=False)
         tokens = ":".join(filter(None, [os.environ.get(TOKEN), self.token]))
         marks = {TOKEN: tokens, "FOVEA_TRIAL_TOKEN": self.token, "FOVEA_TRIAL_DIR": str(folder)}
         with saying_when_full("console.log", self.console), self.console.open("ab") as console:

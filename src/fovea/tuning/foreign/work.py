@@ -217,7 +217,7 @@ def _start(
     )  # fmt: skip
     call = command.delivery(settings, places)
     call.write()
-    write_text(folder / "command.txt", f"{call.line()}\n")
+    write_text(folder / "command.txt", f"{call.line()}\n", is_synced=False)
     resources = plan.file.resources
     added = {
         "PYTHONUNBUFFERED": "1",
