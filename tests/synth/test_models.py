@@ -15,6 +15,7 @@ from fovea.runs.stage import Context
 from fovea.synth.clean import clean
 from fovea.synth.mappers.captioning import cleaned
 from fovea.synth.models.loading import captioner, matcher
+from fovea.synth.plan import with_model
 from fovea.synth.settings.clean import CleanConfig
 from fovea.synth.stages import CLEAN
 
@@ -180,6 +181,14 @@ def test_a_network_that_cannot_be_had_is_told_in_a_sentence(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(error, match=sentence):
         matcher(name)
+
+
+def test_an_operator_that_asks_for_a_model_gets_the_one_of_the_settings(tmp_path: Path) -> None:
+    asked = [{"recaption_below": {"captioner": "module:a:b?model={model}"}}]
+    found = with_model(asked, tmp_path / "model")
+    assert found[0]["recaption_below"]["captioner"] == f"module:a:b?model={tmp_path / 'model'}"
+    with pytest.raises(ConfigError, match="the folder of the setting model"):
+        with_model(asked, None)
 
 
 @pytest.mark.parametrize(

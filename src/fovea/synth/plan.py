@@ -59,6 +59,8 @@ IDLE_PARAMETERS = frozenset(
     ]
 )
 """Parameters of every operator of data-juicer that say how, not what."""
+MODEL = "{model}"
+"""Stands in a parameter of an operator for the folder that the setting `model` names."""
 ROWS = {"cheap": 20_000, "head": 5_000, "pixels": 1_000, "model": 128}
 """Rows of a part by the dearest operator."""
 
@@ -201,7 +203,8 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
     )
     compat = quirks(config.compat)
     load_custom(config.custom_operator_paths)
-    steps, idle = operators_of(config.process, config.operators)
+    process, laid_over = (with_model(v, config.model) for v in (config.process, config.operators))
+    steps, idle = operators_of(process, laid_over)
     for step in steps:
         step.operator.bind(fields, compat, seed=seed, place=step.place)
     given: dict[str, Any] = {
@@ -214,6 +217,25 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
         "most_pixels": config.most_pixels,
     }
     return Plan(steps, Handling(**given | handling), tuple(config.custom_operator_paths), idle)
+
+
+def with_model(value: Any, model: Path | None) -> Any:
+    """Parameters of operators with the model's folder where they say `{model}`.
+
+    Raises:
+        ConfigError: one says so and there is no model.
+    """
+    if isinstance(value, Mapping):
+        return {key: with_model(inner, model) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_model(inner, model) for inner in value]
+    if not isinstance(value, str) or MODEL not in value:
+        return value
+    if model is None:
+        raise ConfigError(
+            f"an operator asks for {MODEL}, the folder of the setting model: {value!r}. Set model."
+        )
+    return value.replace(MODEL, str(model))
 
 
 def quirks(named: Sequence[str]) -> frozenset[str]:

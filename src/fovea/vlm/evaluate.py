@@ -133,11 +133,13 @@ def _write(
     document: dict[str, Any] = {
         "task": config.task,
         "scores": scores,
-        "tags": config.tags,
+        "tags": {name: str(value) for name, value in config.tags.items()},
         "questions": _by_question(config.task, shown),
     }
     write_json(context.output("scores"), document)
-    write_text(context.output("page"), answers_page(config.task, scores, shown, tags=config.tags))
+    write_text(
+        context.output("page"), answers_page(config.task, scores, shown, tags=document["tags"])
+    )
 
 
 def _by_question(task: str, shown: Sequence[Shown]) -> dict[str, float]:

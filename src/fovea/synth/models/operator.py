@@ -18,8 +18,6 @@ class Asking(Operator):
     batch_size: int = setting(8, "pairs that a network is asked about at once", ge=1)
     trust_remote_code: bool = setting(False, "taken and without effect: no code of a hub is run")
     accelerator: str = setting("cpu", "device of the network, cpu or cuda", pattern="^(cpu|cuda)$")
-    memory: str | None = setting(None, "taken and without effect")
-    mem_required: str | None = setting(None, "taken and without effect")
 
     def chunks(self, batch: Batch, number: int) -> list[tuple[str, list[Any]]]:
         """A row's chunks that have images: the text without tokens, and the decoded images.

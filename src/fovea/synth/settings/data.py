@@ -98,6 +98,9 @@ class DataConfig(Config):
         "parameters laid over those in process, `operators.text_length_filter.min_len=20`",
         local_only=True,
     )
+    model: Path | None = artifact(
+        "vlm", "a trained model that operators ask: {model} in their parameters", optional=True
+    )
     # Parameters of operators name files and modules, too: neither comes in over HTTP.
     np: int = setting(
         0, "worker processes; 0 takes as many as there are cores", ge=0, in_fingerprint=False

@@ -15,7 +15,7 @@ class ExportConfig(Config):
         "llava", "LLaVA's json, rows of data-juicer from LLaVA's json, or tar files"
     )
     original_llava_ds_path: Path | None = artifact(
-        "samples", "LLaVA's json that the rows were made from; gives their questions back",
+        "llava", "LLaVA's json that the rows were made from; gives their questions back",
         optional=True,
     )  # fmt: skip
     restore_questions: bool | None = setting(

@@ -33,5 +33,7 @@ class EvaluateConfig(Config):
     batch: int = setting(8, "questions at a time", ge=1)
     shape: Literal["square", "pad"] = setting("pad", "how pictures are made square")
     temperature: float = setting(0.0, "0 takes the likeliest word", ge=0)
-    tags: dict[str, str] = setting({}, "words that tell this model in a table: data=raw seed=1")
+    tags: dict[str, str | int | float] = setting(
+        {}, "words that tell this model in a table: data=raw seed=1"
+    )
     seed: int = setting(0, "of what is drawn", ge=0)
