@@ -74,13 +74,7 @@ EXAMPLES = {
     "fovea relight fit photos/ iterations=7000": "the same with your own photographs",
     "fovea run demo fit.iterations=2000": "a recipe, with one setting changed",
 }
-EVERYWHERE = {
-    "--help": "what a room, a stage or a command does, with all its settings",
-    "--json": "answers and errors as JSON",
-    "-q, --quiet": "only what was asked for",
-    "-v, --verbose": "what happens inside, too",
-    "--no-color": "plain text",
-}
+EVERYWHERE = "--help, --json (answers and errors as JSON), -q, --quiet, -v, --verbose, --no-color"
 HELP = (["-h"], ["--help"])
 
 
@@ -186,7 +180,7 @@ def overview() -> str:
         )
     commands = {name: command.summary for name, command in COMMANDS.items()}
     lines += ["", console.bold("Commands"), console.pairs(commands)]
-    return "\n".join([*lines, "", console.bold("Everywhere"), console.pairs(EVERYWHERE)])
+    return "\n".join([*lines, "", f"{console.bold('Everywhere')}  {EVERYWHERE}"])
 
 
 def _dispatch(words: list[str]) -> int:

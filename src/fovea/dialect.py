@@ -57,6 +57,10 @@ for _name, _pattern, _first in _SCALARS:
     for _class in (Loader, Dumper):
         letters = [letter.strip("\0") for letter in _first]
         _class.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), letters)
+# Words that older readers of YAML take for booleans are quoted, so that those read text, too.
+Dumper.add_implicit_resolver(
+    f"{_TAG}bool", re.compile(r"^(?:y|n|yes|no|on|off)$", re.IGNORECASE), list("yYnNoO")
+)
 # Text with line breaks and the like is quoted and escaped: folding would not give it back.
 Dumper.add_representer(
     str,
