@@ -278,6 +278,37 @@ def test_a_sink_that_fails_fails_no_trial_and_is_said_once(
         assert sync(study, load(study_file(budget={"trials": 2})), "tensorboard") == 0
 
 
+def test_the_command_tells_what_was_missed(
+    study_file: StudyFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fovea.tuning.tracks.command import main
+
+    with ran(study_file(budget={"trials": 2}, track=OFF)) as study:
+        folder = study.folder
+    with pytest.raises(ConfigError, match="names no tracker"):
+        main(["sync", "toy"])
+    assert main(["sync", "toy", "--to", "tensorboard"]) == 0
+    assert capsys.readouterr().out.endswith("tensorboard: 2 trials were told\n")
+    assert len(list(folder.glob("trials/*/tb/events*"))) == 2
+
+
+def test_pictures_of_a_stage_stand_in_its_record(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs tensorboard, to read what was written")
+    from PIL import Image
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from fovea.tuning.tracks.tensorboard import TensorBoard
+
+    mine = card(tmp_path)
+    path = mine.folder / "run" / "stages" / "fit-1" / "pictures" / "test-000050.png"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 3), "orange").save(path)
+    TensorBoard(mine).close(End("complete", (2.0,)))
+    read = EventAccumulator(str(mine.folder / "tb")).Reload()
+    (shown,) = read.Images("test")
+    assert (shown.step, shown.width, shown.height) == (50, 4, 3)
+
+
 def test_what_cannot_be_told_is_said(study_file: StudyFile) -> None:
     path = study_file(budget={"trials": 1})
     plan = load(path)

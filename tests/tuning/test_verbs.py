@@ -197,9 +197,9 @@ def test_a_study_at_work_is_stopped_from_another_shell(
     work = subprocess.Popen([sys.executable, "-m", "fovea", "tune", str(path)])
     try:
         _wait(lambda: bool(list(Path("studies/toy/trials").glob("*/metrics.jsonl"))))
-        assert main(["stop", "toy"]) == 0
+        assert main(["stop", "toy", "--wait", "200"]) == 0
         assert "has stopped" in said(capsys)
-        assert work.wait(60) == 130
+        assert work.wait(200) == 130
     finally:
         work.kill()
         work.wait()
@@ -235,7 +235,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _wait(is_so: Callable[[], bool], patience_s: float = 120.0) -> None:
+def _wait(is_so: Callable[[], bool], patience_s: float = 240.0) -> None:
     end = time.monotonic() + patience_s
     while not is_so():
         assert time.monotonic() < end, "waited in vain"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,32 @@ class TensorBoard:
             self._writer.add_scalar("epoch", point.epoch, point.step, point.time)
 
     def close(self, end: End) -> None:
-        """Note how it ended: the values of its goals, and its state."""
+        """Note how it ended: the values of its goals, its pictures, and its state."""
         for goal, value in zip(self.card.goals, end.values, strict=False):
             self._writer.add_scalar(f"objective/{goal}", value, self._last)
+        for name, step, path in _pictures(self.card.folder):
+            self._writer.add_image(name, _pixels(path), step, dataformats="HWC")
         self._summary("session_end_info", _end(end))
         self._writer.close()
 
     def _summary(self, kind: str, content: Any) -> None:
         self._writer.file_writer.add_summary(_record(kind, content), 0)
+
+
+def _pictures(folder: Path) -> Iterator[tuple[str, int, Path]]:
+    """The pictures that a stage made, with their names and steps."""
+    for path in sorted(folder.glob("run/stages/*/pictures/*.png")):
+        name, _, step = path.stem.rpartition("-")
+        if name and step.isdigit():
+            yield name, int(step), path
+
+
+def _pixels(path: Path) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def write_domains(card: Card) -> None:
