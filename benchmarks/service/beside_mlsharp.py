@@ -3,10 +3,10 @@
     python benchmarks/service/beside_mlsharp.py FOLDER_OF_MLSHARP [--seconds 6] [--rounds 3]
 
 The folder is a checkout of its public repository. It is started with its own settings but for three
-things: its network is left out (nobody asks for a prediction here), and two limits of its server are
-lifted, without which it refuses the eleventh connection and ends after 1000 requests; what it does
-with them is measured once as well. Both run with the same Python, uvicorn and event loop, one after
-the other, in turns. Nothing of it is copied.
+things: its network is left out (nobody asks for a prediction here), and two limits of its server
+are lifted, without which it refuses the eleventh connection and ends after 1000 requests; what it
+does with them is measured once as well. Both run with the same Python, uvicorn and event loop, one
+after the other, in turns. Nothing of it is copied.
 """
 
 import argparse
