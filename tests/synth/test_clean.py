@@ -107,6 +107,14 @@ def test_places_in_the_distribution_are_limits(cleaning, captions: Path) -> None
     assert done.report["operators"][0]["dropped"] == 40 - len(done.ids)
 
 
+def test_bytes_of_images_have_places_too(cleaning, captions: Path) -> None:
+    done = cleaning(captions, [{"image_size_filter": {"min_size": "q0.5", "max_size": "1MB"}}])
+    assert 18 <= len(done.ids) < 40
+    (limits,) = done.report["limits"].values()
+    assert limits["min_size"] > 50
+    assert "max_size" in limits or "min_size" in limits
+
+
 def test_a_quantile_counts_the_rows_that_reach_it(cleaning, captions: Path) -> None:
     process = [{"words_num_filter": {"min_num": 21}}, {"text_length_filter": {"min_len": "q0.5"}}]
     assert len(cleaning(captions, process).ids) == 11

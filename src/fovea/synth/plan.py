@@ -343,7 +343,7 @@ def _said(model: type[Operator], detail: Any) -> str:
         return f".{key}: unknown parameter{hint and f'; {hint}'}"
     if detail["type"] == "missing":
         return f".{key}: is required"
-    found = f"; got {detail['input']!r}" if key else ""
+    found = f"; got {detail['input']!r}" if key and "; got " not in message else ""
     return f"{key and f'.{key}'}: {message}{found}"
 
 

@@ -16,7 +16,7 @@ from fovea.config import setting
 from fovea.errors import BackendError
 from fovea.synth.batch import Batch, Column
 from fovea.synth.operator import AnyOrAll, Cost, Quirk, RowFilter, kept_by
-from fovea.synth.thresholds import Limit, within
+from fovea.synth.thresholds import PLACE, Limit, within
 
 INF = float("inf")
 _UNITS = {
@@ -111,21 +111,26 @@ class ImageSize(ImageFilter):
     cost: ClassVar[Cost] = "head"
     quirks: ClassVar[tuple[Quirk, ...]] = ("size_decimals",)
     metrics: ClassVar[tuple[str, ...]] = ("image_sizes",)
+    low: ClassVar[str] = "min_size"
+    high: ClassVar[str] = "max_size"
     min_size: str | int | float = setting("0", "fewest bytes, 10KB; units are powers of 1024")
     max_size: str | int | float = setting("1TB", "most bytes")
 
     @field_validator("min_size", "max_size")
     @classmethod
     def _sizes(cls, value: str | int | float) -> str | int | float:
-        bytes_of(value)
+        if not (isinstance(value, str) and re.match(PLACE, value)):
+            bytes_of(value)
         return value
 
     def _limits(self) -> tuple[Any, Any]:
-        odd = self.is_odd("size_decimals")
-        return (
-            bytes_of(self.min_size, loses_point=odd),
-            bytes_of(self.max_size, loses_point=odd),
-        )
+        return self._bytes(self.min_size), self._bytes(self.max_size)
+
+    def _bytes(self, size: str | float) -> str | float:
+        """A size in bytes; a place in the distribution stays one."""
+        if isinstance(size, str) and re.match(PLACE, size):
+            return size
+        return bytes_of(size, loses_point=self.is_odd("size_decimals"))
 
     def measure_row(self, batch: Batch, number: int) -> dict[str, Any]:
         """Look at the files from outside."""
