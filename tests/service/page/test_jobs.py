@@ -98,12 +98,13 @@ def test_a_job_is_stopped_from_the_list_and_a_failed_one_says_why(service: Any, 
     expect(page.locator(".failure")).to_contain_text("the toy was told to fail")
     expect(page.locator(".failure pre")).to_contain_text("told to fail")
     page.click("button:has-text('Run again')")
-    expect(page.locator(".jobhead")).to_contain_text(re.compile("Failed"))
+    service.wait(failed["id"], lambda job: job["attempt"] == 2 and job["state"] == "failed")
+    expect(page.locator(".jobhead")).to_contain_text("attempt 2")
+    expect(page.locator(".jobhead .pill")).to_have_text("Failed")
     page.click("a:has-text('Jobs') >> nth=0")
     page.check(".chips input[value=failed]", force=True)
-    assert set(page.eval_on_selector_all(".job", "all => all.map(e => e.dataset.state)")) == {
-        "failed"
-    }
+    expect(page.locator(".job[data-state=failed]")).to_have_count(1)
+    expect(page.locator(".page > .jobs .job:not([data-state=failed])")).to_have_count(0)
     assert sight.complaints == []
 
 
