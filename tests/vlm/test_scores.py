@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -195,4 +196,9 @@ def test_what_a_checker_would_refuse_is_refused_here(
     with pytest.raises(DataError, match=sentence):
         packed(config, tmp_path / "run")
     loose = config.model_copy(update={"strict": False})
-    assert packed(loose, tmp_path / "loose").problems
+    told: list[str] = []
+    context = Context.local(PACK, loose, tmp_path / "loose")
+    context.emit = lambda event: told.append(str(event.get("message", "")))
+    assert pack(loose, context)["troubles"] >= 1
+    assert any(re.search(sentence, one) for one in told)
+    assert context.output("archive").is_file()

@@ -59,6 +59,7 @@ def compare(config: CompareConfig, context: Context) -> dict[str, float]:
     scored = [read_scores(path, config) for path in config.scores]
     tasks = list(dict.fromkeys(one.task for one in scored))
     sides = [s for s in dict.fromkeys(one.side for one in scored) if s != config.base]
+    sides = sides or [config.base]  # one side alone gains nothing over itself, and is told so
     verdicts = [_verdict(scored, task, side, config, context) for task in tasks for side in sides]
     ratios = {side: _challenge(verdicts, side) for side in sides}
     for verdict in verdicts:

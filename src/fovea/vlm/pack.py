@@ -34,7 +34,8 @@ def pack(config: PackConfig, context: Context) -> dict[str, float]:
             "the archive would be refused: " + " ".join(wrong) + " Mend it, or set strict=false to "
             "pack it all the same."
         )
-    context.partly(wrong)
+    for sentence in wrong:
+        context.note(sentence, level="warning")
     submission.pack(context.output("archive"), files)
     size_mb = context.output("archive").stat().st_size / 1e6
     if size_mb > config.most_mb:
