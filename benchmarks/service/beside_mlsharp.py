@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 
 CLIENTS = 32
-RESULTS = Path(__file__).parents[1] / "results" / "beside_mlsharp.json"
+RESULTS = Path(__file__).parents[1] / "results" / "beside-mlsharp-amd-epyc-2-cores.json"
 STUB = """
 import sys
 import app
