@@ -10,7 +10,6 @@ import torch
 from fovea.errors import ArtifactError
 from fovea.photo.engine import load_predictor
 from fovea.photo.lite.edges import guided, sharpened, without_spikes
-from fovea.scene.efficientnet import BATCH_NORM_EPSILON, Encoder, SameConv, folded
 from fovea.photo.lite.network import WEIGHTS, LiteNetwork
 from fovea.photo.lite.predictor import MOST_CELLS, LitePredictor, load_lite, network_size
 from fovea.photo.lite.surfaces import Grid, discs
@@ -19,6 +18,7 @@ from fovea.photo.photograph import Photograph
 from fovea.photo.settings.engine import EngineConfig
 from fovea.photo.settings.evaluate import EvaluateConfig
 from fovea.photo.stereo_scores import GROUND, SCENE, WALL, evaluate_stereo
+from fovea.scene.efficientnet import BATCH_NORM_EPSILON, Encoder, SameConv, folded
 from fovea.scene.rasterize import rasterize
 
 MOTORCYCLE = {"focal_px": 994.978, "baseline_mm": 193.001, "offset_px": 31.086}

@@ -31,7 +31,8 @@ class ToyConfig(Config):
 
 def quality(config: ToyConfig) -> float:
     luck = config.noise * math.sin(config.seed)
-    return luck + 30.0 - (config.x - 2.0) ** 2 - abs(config.depth - 3) - math.log10(config.optimizer.rate)
+    off = (config.x - 2.0) ** 2 + abs(config.depth - 3)
+    return luck + 30.0 - off - math.log10(config.optimizer.rate)
 
 
 def work(config: ToyConfig, context: Context) -> dict[str, float]:

@@ -76,7 +76,7 @@ def leaders(study: Study, count: int) -> list[Record]:
     else:
         goal = study.goals[0]
         found = sorted(
-            history.complete(study.records), key=lambda r: r.values[0], reverse=goal.is_max
+            history.complete(study.records), key=lambda r: r.value or 0.0, reverse=goal.is_max
         )
     if not found:
         raise ArtifactError(
