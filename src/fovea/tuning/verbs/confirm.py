@@ -71,10 +71,10 @@ def leaders(study: Study, count: int) -> list[Record]:
         ArtifactError: no trial is complete.
     """
     found: list[Record]
-    if len(study.goals) > 1:
+    goal, *others = study.goals
+    if others:
         found = history.front(study.records, study.goals)
     else:
-        goal = study.goals[0]
         found = sorted(
             history.complete(study.records), key=lambda r: r.value or 0.0, reverse=goal.is_max
         )
