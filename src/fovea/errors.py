@@ -25,7 +25,8 @@ class FoveaError(Exception):
     """An error that the person at the keyboard can mend. Its text is the whole message."""
 
     exit_code: ClassVar[int] = 1
-    code: ClassVar[str] = "error"
+    code: str = "error"
+    """A stable word for the kind of error; one class may serve several."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class ServiceError(JobError):
         super().__init__(f"{problem.get('detail') or problem.get('message') or status}")
         self.status = status
         self.problem = problem
-        self.code = str(problem.get("code", "http"))  # type: ignore[misc]  -- the service's own
+        self.code = str(problem.get("code", "http"))
         self.retry_after_s: float | None = None
 
 

@@ -72,7 +72,7 @@ class RefusedError(FoveaError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code  # type: ignore[misc]  -- one class serves all refusals
+        self.code = code
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
 

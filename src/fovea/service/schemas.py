@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from fovea.service.jobs import Job
+from fovea.service.table import PublicState
 from fovea.service.uploads import Upload
-
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 class ProgressView(BaseModel):
@@ -30,7 +29,7 @@ class JobView(BaseModel):
 
     id: str
     kind: str
-    state: State
+    state: PublicState
     cancelling: bool = Field(description="somebody asked for its end, and it has not ended yet")
     config: dict[str, Any]
     attempt: int
@@ -58,7 +57,7 @@ class JobView(BaseModel):
         return cls(
             id=job.id,
             kind=job.kind,
-            state=job.public_state,  # type: ignore[arg-type]  -- one of State
+            state=job.public_state,
             cancelling=job.cancel_requested and job.is_open,
             config=job.config,
             attempt=job.attempt,

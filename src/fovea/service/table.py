@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from sqlalchemy import (
     JSON,
@@ -75,6 +75,10 @@ HELD = ("leased", "running")
 OPEN = ("queued", *HELD)
 
 
+PublicState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+"""How the API calls the states of a job."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One row of the table. Times are seconds since 1970."""
@@ -128,9 +132,9 @@ class Job:
         return self.state in OPEN
 
     @property
-    def public_state(self) -> str:
+    def public_state(self) -> PublicState:
         """The state in the words of the API; a lease is nobody else's business."""
-        return {"leased": "queued"}.get(self.state, self.state)
+        return cast(PublicState, {"leased": "queued"}.get(self.state, self.state))
 
 
 def new_id() -> str:

@@ -42,7 +42,10 @@ def main() -> int:
     try:
         with Study.open(folder) as study:
             plan = load(folder / "study.yaml")
-            is_asked = lambda: bool(heard) or wish.is_asked()  # noqa: E731
+
+            def is_asked() -> bool:
+                return bool(heard) or wish.is_asked()
+
             ending = Worker(study, plan, asked_to_stop=is_asked).work()
     except FoveaError as error:
         ending = Ending(str(error), error.exit_code)

@@ -7,6 +7,7 @@ what was signed, or is checked, with it does not break at once.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+log = logging.getLogger(__name__)
 _tables = MetaData()
 SECRETS = Table(
     "secrets",
@@ -59,7 +61,7 @@ class Secrets:
                 with self.engine.begin() as connection:
                     connection.execute(insert(SECRETS).values(name=name, value=_fresh()))
             except IntegrityError:
-                pass  # another service was first; its secret is the one
+                log.debug("another service made the secret %s first: its own is taken", name)
             row = self._row(name)
         assert row is not None, "it was written above"
         still_valid = row.former and row.former_until > self._clock()

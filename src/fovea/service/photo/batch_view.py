@@ -18,8 +18,8 @@ from fovea.service.photo.files import made_file
 from fovea.service.photo.recipe import scene_name
 from fovea.service.photo.tasks import gaussians, options_of, seconds
 from fovea.service.state import Service
+from fovea.service.table import PublicState
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
 MANIFEST = "manifest.json"
 
@@ -29,7 +29,7 @@ class ItemView(BaseModel):
 
     name: str
     task_id: str | None = None
-    status: Status
+    status: PublicState
     url: str | None = None
     gaussians: int | None = None
     seconds: float | None = None
@@ -127,7 +127,7 @@ def _item(item: Item, job: Job | None, row: Mapping[str, str], base: str) -> Ite
         gone = {"code": "not_found", "message": "its job was removed since"}
         return ItemView(name=item.name, status="failed", error=item.error or gone)
     problem = row.get("problem", "")
-    status: Status = "failed" if problem else job.public_state  # type: ignore[assignment]
+    status: PublicState = "failed" if problem else job.public_state
     name = f"{item.file}.ply" if item.file else scene_name(options_of(job))
     made = int(row["gaussians"]) if row.get("gaussians", "").isdecimal() else gaussians(job)
     is_made = status == "succeeded"

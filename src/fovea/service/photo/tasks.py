@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -12,6 +12,7 @@ from fovea.service.outcome import find_artifact
 from fovea.service.photo.options import PredictOptions
 from fovea.service.photo.recipe import scene_name
 from fovea.service.schemas import when
+from fovea.service.table import PublicState
 
 KIND = "predict"
 """Of the job, in the list of jobs."""
@@ -21,7 +22,7 @@ class TaskView(BaseModel):
     """A prediction that was asked for."""
 
     task_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    status: PublicState
     status_url: str
     events_url: str = Field(description="its progress as server-sent events")
     position: int = Field(0, description="how many tasks are taken before it")
@@ -51,7 +52,7 @@ class TaskView(BaseModel):
         is_done = job.state == "succeeded"
         return cls(
             task_id=job.id,
-            status=job.public_state,  # type: ignore[arg-type]  -- one of Status
+            status=job.public_state,
             status_url=f"{base}/v1/tasks/{job.id}",
             events_url=f"{base}/v1/jobs/{job.id}/events",
             position=position,

@@ -20,9 +20,10 @@ from fovea.service.access import reads_or_writes
 from fovea.service.intake import accept
 from fovea.service.jobs import Job
 from fovea.service.problems import RESPONSES, RefusedError, not_found
-from fovea.service.schemas import JobList, JobView, State
+from fovea.service.schemas import JobList, JobView
 from fovea.service.state import Here, Service, TheJob, Who
 from fovea.service.submission import stages_of, submission
+from fovea.service.table import PublicState
 
 router = APIRouter(
     prefix="/v1/jobs", tags=["jobs"], responses=RESPONSES, dependencies=[reads_or_writes]
@@ -96,7 +97,7 @@ async def submit(
 def jobs(
     here: Here,
     who: Who,
-    state: State | None = None,
+    state: PublicState | None = None,
     before: str = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> JobList:

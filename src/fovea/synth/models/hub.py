@@ -52,8 +52,8 @@ class HubCaptioner:
         return [list(of_one) for of_one in zip(*rounds, strict=True)]
 
 
-class ClipMatcher:
-    """CLIP's similarity, logits over 100: the cosine where the scale is 100.
+class PairMatcher:
+    """A network of transformers that takes pictures and texts, and scores them pair by pair.
 
     Args:
         place: its folder or name.
@@ -61,11 +61,15 @@ class ClipMatcher:
         device: that it computes on.
     """
 
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import CLIPModel, CLIPProcessor
+    network = ""
+    """Names of its class and its processor's in transformers."""
+    processing = ""
 
-        self.processor = had(CLIPProcessor, place, download)
-        self.model = had(CLIPModel, place, download).to(device).eval()
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        import transformers
+
+        self.processor = had(getattr(transformers, self.processing), place, download)
+        self.model = had(getattr(transformers, self.network), place, download).to(device).eval()
         self.device = device
 
     @torch.inference_mode()
@@ -80,40 +84,34 @@ class ClipMatcher:
             truncation=True,
             max_length=longest,
         ).to(self.device)
-        out = self.model(**given)
+        return self.scores(self.model(**given)).tolist()
+
+    def scores(self, out: Any) -> torch.Tensor:
+        """A score a pair, from what the network gives."""
+        raise NotImplementedError
+
+
+class ClipMatcher(PairMatcher):
+    """CLIP's similarity, logits over 100: the cosine where the scale is 100."""
+
+    network = "CLIPModel"
+    processing = "CLIPProcessor"
+
+    def scores(self, out: Any) -> torch.Tensor:
+        """Cosines, times the scale, over 100."""
         pairs = (out.text_embeds * out.image_embeds).sum(-1)
-        return (pairs * self.model.logit_scale.exp() / 100).tolist()
+        return pairs * self.model.logit_scale.exp() / 100
 
 
-class ItmMatcher:
-    """BLIP's matching head: how probable it is that a text is of a picture.
+class ItmMatcher(PairMatcher):
+    """BLIP's matching head: how probable it is that a text is of a picture."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
+    network = "BlipForImageTextRetrieval"
+    processing = "BlipProcessor"
 
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import BlipForImageTextRetrieval, BlipProcessor
-
-        self.processor = had(BlipProcessor, place, download)
-        self.model = had(BlipForImageTextRetrieval, place, download).to(device).eval()
-        self.device = device
-
-    @torch.inference_mode()
-    def agreement(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
+    def scores(self, out: Any) -> torch.Tensor:
         """Softmax of the head's two outputs, the second one."""
-        longest = self.model.config.text_config.max_position_embeddings
-        given = self.processor(
-            images=list(pictures),
-            text=list(texts),
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-            max_length=longest,
-        ).to(self.device)
-        return torch.softmax(self.model(**given).itm_score, dim=-1)[:, 1].tolist()
+        return torch.softmax(out.itm_score, dim=-1)[:, 1]
 
 
 def had(loader: Any, place: str, download: bool) -> Any:
