@@ -7,6 +7,8 @@ sizes; LLaVA's padding.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -45,8 +47,8 @@ def read_picture(source: Path | bytes) -> Image.Image:
                     f"{name} has {width} x {height} pixels, more than {MOST_PIXELS:,}. Make it "
                     "smaller first."
                 )
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
-            picture = opened.convert("RGB")
+            with _what_there_is():
+                picture = opened.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name} should be a picture: {error}. Take it out of the data.") from error
     if min(picture.size) < 2:
@@ -55,6 +57,16 @@ def read_picture(source: Path | bytes) -> Image.Image:
             "way. Take it out of the data."
         )
     return picture
+
+
+@contextmanager
+def _what_there_is() -> Generator[None]:
+    """Let Pillow fill up what a cut-off file lacks, here and nowhere else."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _opened(source: Path | bytes) -> Image.Image:
