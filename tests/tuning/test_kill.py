@@ -1,5 +1,6 @@
 """A study under fire (benchmarks/speed/tuning_kill.py), as short as it can be here."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,15 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks/speed/tuning_kill.py"
 
 
+WHOLE = pytest.mark.skipif(
+    "FOVEA_LONG" not in os.environ,
+    reason="ten minutes: set FOVEA_LONG=1, or python benchmarks/speed/tuning_kill.py",
+)
+
+
 @pytest.mark.parametrize(
     ("trials", "kills", "seconds"),
-    [(8, 8, 0.5), pytest.param(60, 100, 1.0, marks=pytest.mark.slow)],
+    [(8, 8, 0.5), pytest.param(60, 100, 1.0, marks=[pytest.mark.slow, WHOLE])],
 )
 def test_whoever_is_killed_the_budget_is_exact_and_nothing_is_left(
     trials: int, kills: int, seconds: float
