@@ -165,7 +165,8 @@ class PostgresServer(Server):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
             "fsync": "off",
-            "synchronous_commit": "off",
+            # Commits are written at once: a server that is killed must not forget them.
+            "synchronous_commit": "on",
             "full_page_writes": "off",
             "shared_buffers": "16MB",
             "autovacuum": "off",

@@ -186,6 +186,7 @@ def test_while_a_database_is_away_the_trial_goes_on_and_loses_nothing(
 ) -> None:
     import servers
 
+    over = threading.Event()
     with servers.PostgresServer() as server:
         plan = load(quick_study(pause=3.0, storage=server.make("away"), budget={"trials": 1}))
         with Study.create(plan) as study:
@@ -196,12 +197,14 @@ def test_while_a_database_is_away_the_trial_goes_on_and_loses_nothing(
                 server.kill()
                 time.sleep(3.5)
                 server.start()
+                over.wait(60)  # the server dies with the thread that started it
 
             cutter = threading.Thread(target=cut)
             cutter.start()
             ending = study.run(plan)
-            cutter.join()
             (record,) = study.records
+            over.set()
+            cutter.join()
         assert ending == Ending("all 1 trials are done")
         assert sorted(record.points) == [1, 2, 3]
         assert "does not answer" in caplog.text

@@ -38,6 +38,7 @@ State = Literal["waiting", "running", "ended", "lost"]
 """Waiting for a free place, at work, ended by itself or by us, or lost with its node."""
 GRACE_S = 30.0
 LOOK_S = 2.0
+KNOCK_S = 5.0
 """So long a call waits on the node for the end, before it says that there is none yet."""
 
 
@@ -67,6 +68,7 @@ class Cluster:
         self.address = address
         self._ray = _ray()
         try:
+            _knock(address)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what Ray will change one day
                 self._ray.init(
@@ -76,7 +78,7 @@ class Cluster:
                     log_to_driver=False,
                     logging_level="error",
                 )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise BackendError(
                 f"no Ray cluster answers at '{address}': {error}. Start one with 'ray start "
                 "--head', give its address as host:6379, or say local."
@@ -241,6 +243,17 @@ class _Holder:
         line = self._leash.stdout.readline()
         killed = {"pid": self._leash.pid, "status": -signal.SIGKILL}
         return json.loads(line) if line else killed | {"out_of_memory": False, "peak_mb": 0.0}
+
+
+def _knock(address: str) -> None:
+    """Look whether anybody listens there: Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "//" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def _ray() -> Any:

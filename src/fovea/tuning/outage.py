@@ -159,3 +159,14 @@ class Reports:
             self.line.well()
             del self._waiting[0]
         return not self._waiting
+
+    def finish(self) -> None:
+        """Hand on what still waits at the end of the trial, however long the storage is away.
+
+        Raises:
+            StorageLostError: it did not answer for a quarter of an hour.
+        """
+        while self._waiting:
+            value, step = self._waiting[0]
+            self.line.call(lambda value=value, step=step: self._trial.report(value, step))
+            del self._waiting[0]

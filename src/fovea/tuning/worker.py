@@ -203,14 +203,17 @@ class Worker:
             return Outcome("failed", failure="formula", message=str(error))
         self.begin(trial.number, values)
         identity = {"study": plan.file.study, "study_id": study.id, "number": trial.number}
-        return trials.run(
+        reports = Reports(trial, study.store.line)
+        ended = trials.run(
             plan,
             values,
             study.folder / "trials" / about["folder"],
             identity | about,
-            trial=Reports(trial, study.store.line),
+            trial=reports,
             asked_to_stop=self.clock.is_over,
         )
+        reports.finish()
+        return ended
 
     def _keep(self, ended: Record, records: list[Record]) -> None:
         """Drop the checkpoints of all trials but the best."""
