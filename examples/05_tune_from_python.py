@@ -20,7 +20,9 @@ for step in range(1, 31):
 """
 STUDY = {
     "study": "parabola",
-    "target": {"command": {"adapter": "handle", "argv": [sys.executable, "loop.py"]}},
+    "target": {
+        "command": {"adapter": "handle", "argv": [sys.executable, str(Path("loop.py").absolute())]}
+    },
     "objective": {"metric": "loss", "goal": "min"},
     "space": {
         "rate": {"float": [1.0e-3, 1.2], "log": True},
