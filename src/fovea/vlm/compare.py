@@ -50,8 +50,8 @@ class Verdict:
     task: str
     side: str
     difference: Difference
-    ratio: float
-    """The side's accuracy over the base's; 0 where the base has none."""
+    ratio: float | None
+    """The side's accuracy over the base's; none where the base answered nothing right."""
 
 
 def compare(config: CompareConfig, context: Context) -> dict[str, float]:
@@ -134,12 +134,14 @@ def _verdict(
         draws=config.draws,
         confidence=config.confidence,
     )
-    ratio = float(b.mean() / a.mean()) if a.mean() > 0 else 0.0
+    ratio = float(b.mean() / a.mean()) if a.mean() > 0 else None
     return Verdict(task, side, difference, ratio)
 
 
 def _challenge(verdicts: Sequence[Verdict], side: str) -> float:
-    return statistics.fmean(verdict.ratio for verdict in verdicts if verdict.side == side)
+    """The mean ratio over the benchmarks that have one; 0 without any."""
+    ratios = [v.ratio for v in verdicts if v.side == side and v.ratio is not None]
+    return statistics.fmean(ratios) if ratios else 0.0
 
 
 def _page(
@@ -151,7 +153,7 @@ def _page(
     sentences = [
         [NAMES[v.task], v.side, f"{100 * v.difference.mean:+.1f}", _interval(v.difference),
          f"{v.difference.p:.2g}", "real" if v.difference.is_real else "may be chance",
-         f"{v.ratio:.3f}"]
+         "none" if v.ratio is None else f"{v.ratio:.3f}"]
         for v in verdicts
     ]  # fmt: skip
     heads = ("benchmark", config.by, "points", "interval", "p", "verdict", "ratio")
