@@ -276,7 +276,7 @@ def test_pages_of_other_sites_are_turned_away(service: "Service") -> None:
 
 def test_an_address_that_others_can_reach_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match="there is none that is valid yet. Make one: fovea keys create"
+        ConfigError, match=r"there is none that is valid yet\. Make one: fovea keys create"
     ):
         main(["--host", "0.0.0.0"])
     for host in ("127.0.0.1", "localhost", "::1"):
