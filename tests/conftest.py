@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["servers"]
-"""Redis, PostgreSQL and MariaDB (tests/servers.py)."""
+pytest_plugins = ["servers", "browser"]
+"""Redis, PostgreSQL and MariaDB (tests/servers.py); Chromium (tests/browser.py)."""
 
 
 @pytest.fixture(scope="session")

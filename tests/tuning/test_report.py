@@ -1,7 +1,6 @@
 import csv
 import json
 import re
-import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -188,30 +187,23 @@ def test_a_scale_holds_its_ticks(log: bool) -> None:
 
 @pytest.mark.browser
 def test_in_a_browser_the_page_asks_for_nothing_and_lights_a_trial_up_everywhere(
-    study: Study, tmp_path: Path
+    study: Study, chromium: Any, tmp_path: Path
 ) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("needs Chromium; none is on the path")
-    from playwright.sync_api import sync_playwright
-
     path = tmp_path / "report.html"
     path.write_text(page(View.of(study)), encoding="utf-8")
     best = study.best
     assert best is not None
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        shown = browser.new_page()
-        asked, said = list[str](), list[str]()
-        shown.on("request", lambda request: asked.append(request.url))
-        shown.on("console", lambda message: said.append(message.text))
-        shown.goto(path.as_uri())
-        boxes = [shape.bounding_box() for shape in shown.query_selector_all("svg")]
-        shown.hover(f'tr[data-t="{best.number}"]')
-        lit = shown.locator(".lit").count()
-        shown.click(".sortable th:nth-child(3)")
-        column = shown.locator(".sortable tbody td:nth-child(3)").all_inner_texts()
-        browser.close()
+    shown = chromium.new_page()
+    asked, said = list[str](), list[str]()
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.on("console", lambda message: said.append(message.text))
+    shown.goto(path.as_uri())
+    boxes = [shape.bounding_box() for shape in shown.query_selector_all("svg")]
+    shown.hover(f'tr[data-t="{best.number}"]')
+    lit = shown.locator(".lit").count()
+    shown.click(".sortable th:nth-child(3)")
+    column = shown.locator(".sortable tbody td:nth-child(3)").all_inner_texts()
+    shown.close()
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
     assert said == []
     assert all(box and box["width"] > 100 and box["height"] > 20 for box in boxes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from browser import PATIENCE_S
 from PIL import Image
 
 from fovea.scene import harmonics
@@ -22,19 +23,6 @@ from fovea.scene.radiance import write_radiance
 from fovea.viewer.server import Server
 
 SAMPLE = Path(__file__).parents[2] / "src/fovea/samples/still_life"
-FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--enable-unsafe-swiftshader",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-PATIENCE_S = 120  # software rendering on a busy machine
 
 
 def three_balls(count: int = 1500) -> Gaussians:
@@ -238,7 +226,7 @@ class Sight:
         return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def studio(chromium, tmp_path_factory, scene: Path, ball: Gaussians, light_of) -> Iterator[Sight]:
     """One page of the ball for many tests; each begins with `studio.reset()`."""
     folder = make_run(tmp_path_factory.mktemp("studio") / "relit", scene)
@@ -249,18 +237,6 @@ def studio(chromium, tmp_path_factory, scene: Path, ball: Gaussians, light_of) -
         sight.wait("window.fovea && fovea.ready && fovea.relight && fovea.relight.light")
         yield sight
         page.close()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("needs a browser: install Debian's package chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class Options(TypedDict, total=False):
@@ -144,7 +147,7 @@ class Event:
 
 def read(kind: type[T], data: Mapping[str, Any]) -> T:
     """An object from what came as JSON."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  -- all are dataclasses
+    known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in data.items() if name in known})
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fovea import catalog, dialect
 from fovea.config import about, find
@@ -35,6 +35,7 @@ from fovea.tuning.stopping import StopNote
 
 log = logging.getLogger(__name__)
 
+StudyState = Literal["queued", "running", "finished", "failed", "stopped"]
 LOOK_EVERY_S = 0.5
 MOST_TRIALS = 10_000
 ALLOWED = (
@@ -68,7 +69,7 @@ class Place:
         return bool(processes.marked(self.id))
 
     @property
-    def state(self) -> str:
+    def state(self) -> StudyState:
         """`queued`, `running`, `finished`, `failed` or `stopped`."""
         if self.is_at_work:
             return "running"

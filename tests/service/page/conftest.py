@@ -1,6 +1,5 @@
 """The page of the service in Debian's Chromium, against a real service."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,20 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import PATIENCE_S
 
-FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--enable-unsafe-swiftshader",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-PATIENCE_S = 180  # a network, and software rendering, on a busy machine
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 
 
@@ -73,19 +60,6 @@ class Sight:
     def position(self) -> list[float]:
         """Where the camera stands in the scene."""
         return self.page.evaluate("() => fovea.view.camera.position.toArray()")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs a browser: install Debian's package chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    playwright.expect.set_options(timeout=PATIENCE_S * 1000)
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request
 from fastapi.responses import HTMLResponse
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from fovea.service.access import reads_or_writes
 from fovea.service.problems import RESPONSES, RefusedError
 from fovea.service.state import Here, Who
-from fovea.service.studies import Place, Studies
+from fovea.service.studies import Place, Studies, StudyState
 from fovea.tuning.history import Record
 from fovea.tuning.study import Study
 
@@ -57,7 +57,7 @@ class StudyView(BaseModel):
 
     id: str
     name: str
-    state: Literal["queued", "running", "finished", "failed", "stopped"]
+    state: StudyState
     stage: str
     goals: list[dict[str, Any]]
     trials: dict[str, int] = Field(description="how many there are of each state")
@@ -187,7 +187,7 @@ def _view(found: Place) -> StudyView:
     return StudyView(
         id=found.id,
         name=file.study,
-        state=found.state,  # type: ignore[arg-type]  -- one of the words above
+        state=found.state,
         stage=file.target.stage or "",
         goals=[goal.model_dump(mode="json") for goal in file.goals],
         trials={state: states.count(state) for state in dict.fromkeys(states)},

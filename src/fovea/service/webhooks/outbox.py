@@ -93,7 +93,7 @@ class Message:
     id: str
     owner: str
     """Whose secret signs it; empty for the addresses of the service."""
-    event: str
+    event: Event
     job: str
     url: str
     body: str

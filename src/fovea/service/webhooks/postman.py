@@ -145,7 +145,7 @@ class Postman:
                     message.event, message.job, host, message.attempt, error,
                 )  # fmt: skip
                 if status == 410 and message.owner == EVERYBODY:
-                    self.outbox.unregister(message.event, message.url)  # type: ignore[arg-type]
+                    self.outbox.unregister(message.event, message.url)
             self.on_result(message.event, result)
 
 

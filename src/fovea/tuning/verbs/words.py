@@ -90,19 +90,26 @@ def open_study(options: argparse.Namespace) -> Study:
 
 
 @contextmanager
-def stopping(folder: Path) -> Generator[Callable[[], bool]]:
-    """Turn the first Ctrl-C, or `fovea tune stop`, into a wish to stop; a second one ends all."""
+def stopping(folder: Path, *, is_joining: bool = False) -> Generator[Callable[[], bool]]:
+    """Turn the first Ctrl-C, or `fovea tune stop`, into a wish to stop; a second one ends all.
+
+    Args:
+        folder: of the study.
+        is_joining: others work on the study already, and a wish of before is still meant.
+    """
     from fovea.tuning.stopping import StopNote
 
     heard: list[int] = []
     note = StopNote(folder)
-    note.withdraw()
+    if not is_joining:
+        note.withdraw()
 
     def hear(number: int, frame: FrameType | None) -> None:
         heard.append(number)
         if len(heard) > 1:
             raise KeyboardInterrupt
-        console.say("stopping when the trial has saved; again to stop at once")
+        doing = "leaving the study" if is_joining else "stopping"
+        console.say(f"{doing} when the trial has saved; again to stop at once")
 
     before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from fovea import console
-from fovea.tuning.stopping import StopNote
 from fovea.tuning.verbs import VERBS, said, words
 
 if TYPE_CHECKING:
@@ -28,7 +23,7 @@ def main(arguments: list[str]) -> int:
     from fovea.tuning.plan import load
     from fovea.tuning.worker import Worker
 
-    with _study(options) as study, _stopping(study.folder) as asked_to_stop:
+    with _study(options) as study, words.stopping(study.folder, is_joining=True) as asked_to_stop:
         plan = load(study.folder / "study.yaml")
         said.beginning(study, plan)
         worker = Worker(
@@ -53,23 +48,3 @@ def _study(options: argparse.Namespace) -> Study:
     given = Path(options.study)
     folder = given if (given / "study.yaml").is_file() else ROOT / given
     return Study.open(options.folder or folder, options.storage)
-
-
-@contextmanager
-def _stopping(folder: Path) -> Generator[Callable[[], bool]]:
-    """Turn the first Ctrl-C, or `fovea tune stop` on this machine, into a wish to stop."""
-    heard: list[int] = []
-    note = StopNote(folder)
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        heard.append(number)
-        if len(heard) > 1:
-            raise KeyboardInterrupt
-        console.say("leaving the study when the trial has saved; again to stop at once")
-
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(heard) or note.is_asked()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
