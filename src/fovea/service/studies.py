@@ -90,6 +90,8 @@ class Studies:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._at_work = ""
+        self._began = 0.0
+        self._noting = threading.Lock()
 
     # What the service calls
 
@@ -152,16 +154,18 @@ class Studies:
         return self._noted(place, wanted=False)
 
     def go_on(self, place: Place) -> Place:
-        """Put it into the queue again."""
-        return self._noted(place, wanted=True)
+        """Put it into the queue again; one that is still leaving is begun when it has left."""
+        return self._noted(place, wanted=True, asked=time.time())
 
     def _places(self) -> Iterator[Place]:
         for path in sorted(self.root.glob("*/service.json")):
             yield Place(path.parent.name, path.parent, json.loads(path.read_text()))
 
     def _noted(self, place: Place, **changes: Any) -> Place:
-        note = place.note | changes
-        write_json(place.folder / "service.json", note)
+        file = place.folder / "service.json"
+        with self._noting:  # a caller and the background may both have something to note
+            note = json.loads(file.read_text()) | changes
+            write_json(file, note)
         return Place(place.id, place.folder, note)
 
     # What happens in the background
@@ -185,7 +189,7 @@ class Studies:
             return
         place = min(waiting, key=lambda one: one.note["created"])
         words = ["asked.yaml", "--folder", str(place.folder.absolute())]
-        self._at_work = place.id
+        self._at_work, self._began = place.id, time.time()
         self._process = processes.start(
             [sys.executable, "-m", "fovea", "tune", *words],
             job=place.id,
@@ -200,7 +204,8 @@ class Studies:
         processes.end(self._at_work)
         place = next((one for one in self._places() if one.id == self._at_work), None)
         if place is not None:
-            self._noted(place, wanted=False, exit_code=code, ended=time.time())
+            again = place.is_wanted and place.note.get("asked", 0.0) > self._began
+            self._noted(place, wanted=again, exit_code=code, ended=time.time())
 
 
 def checked(body: Mapping[str, Any], lookup: Lookup) -> dict[str, Any]:
