@@ -32,14 +32,14 @@ def test_a_picture_is_predicted_and_filmed(
     assert "film" in out
 
 
-def test_a_folder_is_predicted(
+def test_a_folder_is_predicted_and_filmed(
     odd_name: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = ("--root", str(tmp_path / "runs"), "--dry-run")
     code, out, _ = said(capsys, "photo", str(odd_name.parent), *root)
     assert code == 0
     assert "photos: a new run" in out
-    assert "film" not in out
+    assert "film" in out
 
 
 def test_a_picture_that_is_not_there_is_named(
