@@ -54,6 +54,29 @@ def simulate(config: SimulateConfig, context: Context) -> dict[str, float]:
     return {"pairs": float(len(pairs)), "right": sum(row["right"] for row in pairs) / len(pairs)}
 
 
+class Options:
+    """Puts right answers among wrong ones, at each place as often.
+
+    Args:
+        most: options of a question.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.left: dict[int, list[int]] = {}
+        """Places not yet taken, by the number of options."""
+
+    def of(self, one: Asked, rng: np.random.Generator) -> tuple[list[str], int]:
+        """The options of a question, and where the right one stands."""
+        order = rng.permutation(len(one.others))[: self.most - 1]
+        others = [one.others[int(place)] for place in order]
+        left = self.left.setdefault(len(others), [])
+        if not left:
+            left.extend(rng.permutation(len(others) + 1).tolist())
+        right = left.pop()
+        return [*others[:right], one.answer, *others[right:]], right
+
+
 class Draw:
     """Draws the sets one after the other, telling how far it is."""
 
@@ -96,14 +119,16 @@ class Draw:
     def instructions(self, path: Path) -> None:
         """Questions with right answers, shortly or by letter, as LLaVA has them."""
         rng = self.rng("instructions")
+        options = Options(self.config.most_options)
         made: list[dict[str, Any]] = []
         for number in range(self.config.instructions):
             scene = drawn_scene(rng, self.config.most_objects)
             name = f"pictures/instructions/{number:06d}.jpg"
             self._keep_picture(path.parent / name, scene)
             one = words.asked(scene, rng)
-            is_choice = number % 4 == 3
-            ask, said = _by_letter(one, rng) if is_choice else (_shortly(one), one.answer)
+            ask, said = _shortly(one), one.answer
+            if _is_due(number, self.config.choice_share):
+                ask, said = _by_letter(one, options, rng)
             turns = [
                 {"from": "human", "value": f"<image>\n{ask}"},
                 {"from": "gpt", "value": said},
@@ -129,13 +154,14 @@ class Draw:
     def choices(self, path: Path) -> None:
         """A table in MMBench's form, a row a rotation."""
         rng = self.rng("choices")
+        drawn = Options(self.config.most_options)
         text = StringIO()
         writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         for number in range(self.config.choices):
             scene = drawn_scene(rng, self.config.most_objects)
             one = words.asked(scene, rng)
-            options, right = _options(one, rng)
+            options, right = drawn.of(one, rng)
             picture = base64.b64encode(_jpeg(paint(scene, self.config.size))).decode()
             for turn in range(len(options)):
                 turned = options[turn:] + options[:turn]
@@ -152,13 +178,16 @@ class Draw:
         kind = rng.random()
         if kind < noise.wrong:
             other = scenes[int(rng.integers(len(scenes)))]
-            return words.caption(other, rng), "right" if other == scene else "wrong"
+            return self._words(other, rng), "right" if other == scene else "wrong"
         if kind < noise.wrong + noise.vague:
             return words.vague(rng), "vague"
-        text = words.caption(scene, rng)
+        text = self._words(scene, rng)
         if kind < noise.wrong + noise.vague + noise.cluttered:
             return words.cluttered(text, rng), "cluttered"
         return text, "right"
+
+    def _words(self, scene: MadeScene, rng: np.random.Generator) -> str:
+        return words.terse(scene) if self.config.captions == "terse" else words.caption(scene, rng)
 
     def _keep_picture(
         self, path: Path, scene: MadeScene, rng: np.random.Generator | None = None
@@ -203,17 +232,15 @@ def _shortly(one: Asked) -> str:
     return f"{one.question}\n{SHORTLY}"
 
 
-def _by_letter(one: Asked, rng: np.random.Generator) -> tuple[str, str]:
-    options, right = _options(one, rng)
+def _is_due(number: int, share: float) -> bool:
+    """Whether the sample of a number is one of that share, spread evenly."""
+    return int((number + 1) * share) > int(number * share)
+
+
+def _by_letter(one: Asked, drawn: Options, rng: np.random.Generator) -> tuple[str, str]:
+    options, right = drawn.of(one, rng)
     listed = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
     return "\n".join([one.question, *listed, BY_LETTER]), LETTERS[right]
-
-
-def _options(one: Asked, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The right answer among up to three others, and where it stands."""
-    others = [one.others[int(place)] for place in rng.permutation(len(one.others))[:3]]
-    right = int(rng.integers(len(others) + 1))
-    return [*others[:right], one.answer, *others[right:]], right
 
 
 def _table_row(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 COLORS = {
@@ -33,6 +35,8 @@ PLACES = {
     "bottom right": (0.73, 0.73),
 }
 OVERSAMPLING = 3
+WIDEST = 1.2
+"""Half the width of a bar, the widest shape, in radii."""
 
 
 @dataclass(frozen=True)
@@ -78,54 +82,67 @@ def paint(scene: MadeScene, size: int) -> Image.Image:
         scene: what it shows.
         size: side in pixels.
     """
-    side = size * OVERSAMPLING
-    picture = Image.fromarray(_ground(scene, side))
-    pen = ImageDraw.Draw(picture)
+    grey = np.clip(_ground(scene.ground, size) + 255 * scene.shade, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(grey).convert("RGB")
     for thing in scene.objects:
-        x, y = (side * part for part in PLACES[thing.place])
-        _shape(pen, thing.shape, x, y, side * SIZES[thing.size], COLORS[thing.color], scene)
-    return picture.resize((size, size), Image.Resampling.LANCZOS)
+        _put(picture, thing)
+    return picture
 
 
-def _ground(scene: MadeScene, side: int) -> np.ndarray:
-    grey = np.full((side, side), 255 * scene.shade, np.float32)
+def _put(picture: Image.Image, thing: MadeObject) -> None:
+    """Paint an object, drawn larger in a box of its own and brought down, which smooths it."""
+    side = picture.width
+    reach = math.ceil(WIDEST * SIZES[thing.size] * side) + 1
+    left, top = (int(side * part) - reach for part in PLACES[thing.place])
+    box = 2 * reach
+    x, y = (
+        OVERSAMPLING * (side * part - edge)
+        for part, edge in zip(PLACES[thing.place], (left, top), strict=True)
+    )
+    mask = Image.new("L", (box * OVERSAMPLING, box * OVERSAMPLING))
+    radius = OVERSAMPLING * SIZES[thing.size] * side
+    _shape(ImageDraw.Draw(mask), thing.shape, x, y, radius)
+    smooth = mask.resize((box, box), Image.Resampling.LANCZOS)
+    picture.paste(COLORS[thing.color], (left, top), smooth)
+
+
+@lru_cache(maxsize=16)
+def _ground(kind: str, size: int) -> Float[np.ndarray, "size size"]:
+    """What a ground adds to its grey: drawn larger once, and brought down."""
+    side = size * OVERSAMPLING
+    added = np.zeros((side, side), np.float32)
     along, down = np.meshgrid(np.arange(side) / side, np.arange(side) / side)
-    if scene.ground == "striped":
-        grey += np.where((along * 12).astype(int) % 2 == 0, 22, -22)
-    elif scene.ground == "dotted":
+    if kind == "striped":
+        added += np.where((along * 12).astype(int) % 2 == 0, 22, -22)
+    elif kind == "dotted":
         cell_x, cell_y = (along * 10) % 1 - 0.5, (down * 10) % 1 - 0.5
-        grey += np.where(cell_x**2 + cell_y**2 < 0.07, -45, 0)
-    elif scene.ground == "shaded":
-        grey += 110 * (down - 0.5)
-    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        added += np.where(cell_x**2 + cell_y**2 < 0.07, -45, 0)
+    elif kind == "shaded":
+        added += 110 * (down - 0.5)
+    whole = Image.fromarray(added.astype(np.float32))
+    return np.asarray(whole.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def _shape(
-    pen: ImageDraw.ImageDraw,
-    shape: str,
-    x: float,
-    y: float,
-    radius: float,
-    color: tuple[int, int, int],
-    scene: MadeScene,
+    pen: ImageDraw.ImageDraw, shape: str, x: float, y: float, radius: float, ink: int = 255
 ) -> None:
     box = (x - radius, y - radius, x + radius, y + radius)
     if shape == "circle":
-        pen.ellipse(box, fill=color)
+        pen.ellipse(box, fill=ink)
     elif shape == "ring":
-        pen.ellipse(box, outline=color, width=max(2, int(radius * 0.4)))
+        pen.ellipse(box, outline=ink, width=max(2, int(radius * 0.4)))
     elif shape == "square":
-        pen.rectangle(box, fill=color)
+        pen.rectangle(box, fill=ink)
     elif shape == "bar":
-        pen.rectangle((x - 1.2 * radius, y - 0.35 * radius, x + 1.2 * radius, y + 0.35 * radius),
-                      fill=color)  # fmt: skip
+        wide, high = WIDEST * radius, 0.35 * radius
+        pen.rectangle((x - wide, y - high, x + wide, y + high), fill=ink)
     elif shape == "cross":
         arm = 0.33 * radius
-        pen.rectangle((x - radius, y - arm, x + radius, y + arm), fill=color)
-        pen.rectangle((x - arm, y - radius, x + arm, y + radius), fill=color)
+        pen.rectangle((x - radius, y - arm, x + radius, y + arm), fill=ink)
+        pen.rectangle((x - arm, y - radius, x + arm, y + radius), fill=ink)
     else:
         corners, inner = {"triangle": (3, 1.0), "diamond": (4, 1.0), "star": (5, 0.42)}[shape]
-        pen.polygon(_corners(x, y, radius, corners, inner), fill=color)
+        pen.polygon(_corners(x, y, radius, corners, inner), fill=ink)
 
 
 def _corners(

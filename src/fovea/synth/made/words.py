@@ -41,8 +41,14 @@ class Asked:
     category: str
 
 
+def terse(scene: MadeScene) -> str:
+    """A right caption in as few words as do: `small red star at the top left, plain ground`."""
+    things = " and ".join(f"{thing.words} at the {thing.place}" for thing in scene.objects)
+    return f"{things}, {scene.ground} ground"
+
+
 def caption(scene: MadeScene, rng: np.random.Generator) -> str:
-    """A right caption: what is there, where, and before what."""
+    """A right caption in a sentence: what is there, where, and before what."""
     things = " and a ".join(f"{thing.words} at the {thing.place}" for thing in scene.objects)
     pattern = CAPTIONS[int(rng.integers(len(CAPTIONS)))]
     if pattern.startswith("{"):

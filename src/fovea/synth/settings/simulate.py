@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fovea.config import Config, setting
 
 
@@ -22,9 +24,17 @@ class SimulateConfig(Config):
 
     pairs: int = setting(3000, "pictures with a caption", ge=1)
     instructions: int = setting(1200, "questions with answers to learn from", ge=1)
+    choice_share: float = setting(
+        0.25, "part of the instructions that are multiple choice, each letter right as often",
+        ge=0, le=1,
+    )  # fmt: skip
     questions: int = setting(400, "questions of the TextVQA form to be judged by", ge=1)
     choices: int = setting(80, "multiple-choice questions, each asked in all rotations", ge=1)
     size: int = setting(128, "side of a picture in pixels", ge=32, le=1024)
     most_objects: int = setting(2, "objects in a picture at most", ge=1, le=4)
+    captions: Literal["sentences", "terse"] = setting(
+        "sentences", "wording of the captions: sentences of several kinds, or as few words as do"
+    )
+    most_options: int = setting(4, "options of a multiple-choice question at most", ge=2, le=4)
     noise: NoiseConfig = setting(NoiseConfig(), "what is wrong with part of the captions")
     seed: int = setting(0, "of everything that is drawn", ge=0)
