@@ -16,6 +16,7 @@ from fovea.service.aliases import Aliases
 from fovea.service.cache import ResultCache
 from fovea.service.envelope import Envelope
 from fovea.service.executors import make_executor, make_workplace
+from fovea.service.glance import Glance
 from fovea.service.jobs import JobStore
 from fovea.service.metrics import Metrics
 from fovea.service.metrics.requests import Counted
@@ -41,6 +42,7 @@ from fovea.service.routes import (
     webhooks,
 )
 from fovea.service.settings import MEGABYTE, ServeConfig
+from fovea.service.shortcuts import Shortcuts
 from fovea.service.state import Service
 from fovea.service.studies import Studies
 from fovea.service.uploads import Uploads
@@ -99,7 +101,7 @@ def create_app(settings: ServeConfig, file: Path | None = None) -> Envelope:
         app.add_middleware(Counted, metrics=here.metrics)
     app.add_middleware(Aliases)
     app.openapi = lambda: describe(app)
-    return Envelope(app, settings)
+    return Envelope(app, settings, Shortcuts(here).answer)
 
 
 def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
@@ -123,6 +125,7 @@ def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
     return Service(
         settings,
         store,
+        Glance(store.engine),
         sent,
         supervisor,
         gate,
@@ -154,4 +157,5 @@ async def _at_work(app: FastAPI) -> AsyncGenerator[None]:
     here.closing.set()
     for part in reversed(here.parts):
         await run_sync(part.stop)
+    here.glance.close()
     here.store.close()

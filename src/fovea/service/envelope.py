@@ -1,19 +1,21 @@
 """Around the application: what every answer carries, how large and how slow a request may be.
 
-From outside to inside: security headers on every answer; a request that says it is too large is
-answered at once; other sites' pages, where settings name them; a body that dribbles in is cut off.
+From outside to inside: what needs nothing further (`shortcuts`); security headers on every answer;
+a request that says it is too large is answered at once; other sites' pages, where settings name
+them; a body that dribbles in is cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fovea.service import problems
@@ -54,8 +56,15 @@ class Envelope:
     says so at once, as a problem.
     """
 
-    def __init__(self, app: FastAPI, settings: ServeConfig) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServeConfig,
+        at_once: Callable[[Scope], Response | None] = lambda scope: None,
+    ) -> None:
+        """`at_once` gives the answer to a request that needs nothing of what is further inside."""
         self.app = app
+        self._at_once = at_once
         self.settings = settings.uploads
         origins = settings.access.cors_origins
         self._inner: ASGIApp = app
@@ -73,6 +82,12 @@ class Envelope:
     ) -> None:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
+            return
+        answer = self._at_once(scope)
+        if answer is not None:
+            tls = TLS_ONLY if scope.get("scheme") == "https" else ()
+            answer.raw_headers += [*_SECURITY, *tls]
+            await answer(scope, receive, send)
             return
         state: dict[str, Any] = scope.setdefault("state", {})
 

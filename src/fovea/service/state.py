@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from fovea import dialect
 from fovea.service.access import Caller, Gate, caller
 from fovea.service.cache import ResultCache
 from fovea.service.executors import Executor
+from fovea.service.glance import Glance
 from fovea.service.jobs import Job, JobStore
 from fovea.service.metrics import Metrics
 from fovea.service.outcome import find_artifact
@@ -46,6 +49,8 @@ class Service:
 
     settings: ServeConfig
     store: JobStore
+    glance: Glance
+    """One row of it, read without waiting."""
     uploads: Uploads
     supervisor: Executor
     """Who works on the jobs."""
@@ -69,6 +74,8 @@ class Service:
     """Figures for Prometheus; none where nobody wants them."""
     parts: list[Part] = field(default_factory=list[Part])
     """What is started with the service, in this order, and stopped in the opposite one."""
+    admitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    """Threads that look up who calls; a caller is not to wait for one until an upload is over."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the service is about to end: what streams, stops."""
 
@@ -118,9 +125,12 @@ Here = Annotated[Service, Depends(service)]
 Who = Annotated[Caller, Depends(caller)]
 
 
-def the_job(id: str, here: Here, who: Who) -> Job:
+async def the_job(id: str, here: Here, who: Who) -> Job:
     """The job named in the address."""
-    return here.job(id, who.owner)
+    found = here.glance.job(id)
+    if found is not None and found.owner == who.owner:
+        return found
+    return await run_sync(here.job, id, who.owner)
 
 
 TheJob = Annotated[Job, Depends(the_job)]

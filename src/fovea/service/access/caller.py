@@ -49,8 +49,10 @@ async def caller(request: Request) -> Caller:
         RefusedError: 401 without a valid key, 403 from another site's page, 421 by a foreign name,
             429 too often.
     """
-    gate = request.app.state.service.gate
-    return await run_sync(gate.admit, request) if gate.waits else gate.admit(request)
+    here = request.app.state.service
+    if not here.gate.waits:
+        return here.gate.admit(request)
+    return await run_sync(here.gate.admit, request, limiter=here.admitting)
 
 
 async def visitor(request: Request) -> None:
@@ -59,11 +61,11 @@ async def visitor(request: Request) -> None:
     Raises:
         RefusedError: 403, 421 or 429, as above.
     """
-    gate = request.app.state.service.gate
-    if gate.waits:
-        await run_sync(gate.greet, request)
+    here = request.app.state.service
+    if here.gate.waits:
+        await run_sync(here.gate.greet, request, limiter=here.admitting)
     else:
-        gate.greet(request)
+        here.gate.greet(request)
 
 
 def needs(*scopes: Scope) -> Any:

@@ -37,6 +37,7 @@ class Metrics:
 
     def __init__(self, settings: ServeConfig) -> None:
         self.registry = CollectorRegistry()
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.requests = self._counter(
             "http_requests_total", "Requests that were answered.", ("method", "endpoint", "status")
         )
@@ -89,6 +90,21 @@ class Metrics:
     def text(self) -> bytes:
         """All figures as Prometheus reads them."""
         return generate_latest(self.registry)
+
+    def counted(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+        """Count a request by the template of its address.
+
+        Its figures are looked up once: there are only so many templates.
+        """
+        key = (method, endpoint, status)
+        if key not in self._known:
+            self._known[key] = (
+                self.requests.labels(method, endpoint, str(status)),
+                self.request_s.labels(method, endpoint),
+            )
+        count, took = self._known[key]
+        count.inc()
+        took.observe(seconds)
 
     def delivered(self, event: str, result: str) -> None:
         """Count a message to another machine: `delivered`, `retried` or `given_up`."""

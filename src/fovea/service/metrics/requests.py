@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fovea.service.metrics.figures import Metrics
@@ -20,7 +19,6 @@ class Counted:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
         self.metrics = metrics
-        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(  # noqa: D102 -- ASGI
         self, scope: Scope, receive: Receive, send: Send
@@ -41,16 +39,4 @@ class Counted:
         finally:
             method = scope["method"] if scope["method"] in METHODS else "OTHER"
             endpoint = getattr(scope.get("route"), "path", UNKNOWN)
-            count, seconds = self._figures(method, endpoint, status)
-            count.inc()
-            seconds.observe(time.perf_counter() - began)
-
-    def _figures(self, method: str, endpoint: str, status: int) -> tuple[Counter, Histogram]:
-        """The figures of such a request, looked up once: there are only so many templates."""
-        key = (method, endpoint, status)
-        if key not in self._known:
-            self._known[key] = (
-                self.metrics.requests.labels(method, endpoint, str(status)),
-                self.metrics.request_s.labels(method, endpoint),
-            )
-        return self._known[key]
+            self.metrics.counted(method, endpoint, status, time.perf_counter() - began)

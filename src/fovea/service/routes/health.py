@@ -10,14 +10,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fovea.runs.record import package_version
 from fovea.service.schemas import Health
-from fovea.service.state import Here
+from fovea.service.state import Here, Service
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", response_model=Health)
-async def alive() -> JSONResponse:
+async def alive(here: Here) -> JSONResponse:
     """It lives."""
+    return alive_of(here)
+
+
+def alive_of(_here: Service) -> JSONResponse:
+    """The answer to those who ask whether it lives."""
     return JSONResponse({"status": "ok", "version": package_version(), "jobs": {}, "trouble": []})
 
 

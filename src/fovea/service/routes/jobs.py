@@ -111,10 +111,15 @@ def jobs(
     return JobList(jobs=[JobView.of(job) for job in found[:limit]], next=next_page)
 
 
-@router.get("/{id}")
-def job(found: TheJob) -> JobView:
+@router.get("/{id}", response_model=JobView)
+async def job(found: TheJob) -> Response:
     """One job."""
-    return JobView.of(found)
+    return answer_of(found)
+
+
+def answer_of(job: Job) -> Response:
+    """The answer to those who ask how a job goes."""
+    return Response(JobView.of(job).model_dump_json(), media_type="application/json")
 
 
 @router.delete("/{id}", status_code=202)

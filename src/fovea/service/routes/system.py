@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from fovea.runs.record import package_version
 from fovea.service.access import needs, visitor
 from fovea.service.problems import RESPONSES
-from fovea.service.state import Here
+from fovea.service.state import Here, Service
 from fovea.service.words import language_of, text
 
 router = APIRouter(prefix="/v1", tags=["system"], responses=RESPONSES)
@@ -53,6 +53,11 @@ class Stats(BaseModel):
 @router.get("/health", responses={503: {"model": PhotoHealth}})
 async def health(here: Here) -> JSONResponse:
     """Whether photographs can be predicted: 503 until the network was loaded once."""
+    return health_of(here)
+
+
+def health_of(here: Service) -> JSONResponse:
+    """The answer to those who ask for its health."""
     desk = here.photo
     loaded, wanted = desk.loaded, desk.settings.model.preload
     trouble = loaded.trouble if loaded else ""
@@ -76,6 +81,11 @@ async def health(here: Here) -> JSONResponse:
 @router.get("/stats", response_model=Stats, dependencies=[Depends(visitor)])
 async def stats(here: Here) -> JSONResponse:
     """Facts of the device."""
+    return stats_of(here)
+
+
+def stats_of(here: Service) -> JSONResponse:
+    """The answer to those who ask what is computed on."""
     chosen = here.photo.chosen
     return JSONResponse(
         {
