@@ -38,6 +38,10 @@ def analyze(config: AnalyzeConfig, context: Context) -> dict[str, float]:
     Raises:
         ConfigError: the recipe is not valid.
     """
+    if config.auto:
+        config = config.model_copy(
+            update={"process": [], "operators": {}, "max_sample_num": config.auto_num}
+        )
     root = root_of(config.dataset_path, config.image_root)
     plan = measuring(config, context, plan_of(
         config, seed=context.seed, root=root, keeps_stats=config.export_original_dataset

@@ -94,8 +94,8 @@ def decide(step: Step | None, states: Sequence[State], plan: Plan) -> Decision:
 
 def _column(columns: Columns, name: str) -> Any:
     values = columns.column(name).tolist()
-    has_lists = bool(values) and isinstance(values[0], list)
-    return values if has_lists else np.asarray(values, np.float64)
+    is_plain = not values or not isinstance(values[0], list | str)
+    return np.asarray(values, np.float64) if is_plain else values
 
 
 def _without_duplicates(

@@ -89,6 +89,19 @@ def kept_curves(table: Sequence[tuple[float, float, int, int]], *, name: str, ro
     return _svg(parts, HEIGHT, f"rows kept by limits of {name}")
 
 
+def curve(
+    at: Float64[np.ndarray, " n"], values: Float64[np.ndarray, " n"], *, name: str, x_name: str
+) -> str:
+    """Values one after the other, as a line."""
+    last = float(at[-1])
+    x = Scale(0, last if last > 0 else 1, LEFT, WIDTH - RIGHT)
+    y = Scale(0, max(float(values.max()), 1e-9) * 1.05, HEIGHT - BOTTOM, TOP)
+    pairs = zip(at.tolist(), values.tolist(), strict=True)
+    points = " ".join(f"{x(t):.1f},{y(value):.1f}" for t, value in pairs)
+    line = f'<polyline class="curve s0" points="{points}"/>'
+    return _svg([*_frame(x, y, x_name, name), line], HEIGHT, name)
+
+
 def heat(names: Sequence[str], values: Float64[np.ndarray, "k k"]) -> str:
     """Correlations as squares: blue against one another, orange with one another."""
     side, head = 34, 190

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.errors import BackendError
-from fovea.runs.durable import write_json
+from fovea.errors import ConfigError
+from fovea.runs.durable import sweep, write_json
 from fovea.runs.stage import Context
 from fovea.synth.engine import Engine, Result, Watcher
 from fovea.synth.ledger import summary
-from fovea.synth.plan import Plan, plan_of, quirks
+from fovea.synth.plan import IDLE_PARAMETERS, Plan, plan_of, quirks
 from fovea.synth.result import form_of, write_result
 from fovea.synth.settings.clean import CleanConfig
 from fovea.synth.settings.data import DataConfig
+from fovea.synth.settings.dialect import reason
 from fovea.synth.source import parts_of, root_of
 from fovea.synth.state import dumped
+from fovea.synth.unpack import encrypt, fernet_of
 
 
 def clean(config: CleanConfig, context: Context) -> dict[str, float]:
@@ -31,11 +33,8 @@ def clean(config: CleanConfig, context: Context) -> dict[str, float]:
         ConfigError: the recipe is not valid.
         DataError: the data set cannot be read, or a row fails and `skip_op_error` is false.
     """
-    if config.executor_type != "default":
-        raise BackendError(
-            f"executor_type={config.executor_type} is not there yet. Leave it at default: np"
-            " processes of this machine."
-        )
+    fernet = fernet_of(config.encryption_key_path) if config.encrypt_before_export else None
+    _insist_on_a_folder_of_its_own(config)
     root = root_of(config.dataset_path, config.image_root)
     is_absolute = "absolute_paths" in quirks(config.compat)
     plan = plan_of(
@@ -60,23 +59,57 @@ def clean(config: CleanConfig, context: Context) -> dict[str, float]:
         form=form,
         shard_bytes=config.export_shard_size,
     )
-    scores = write_report(result, context)
+    scores = write_report(result, context, project=config.project_name)
+    if fernet is not None:
+        for file in context.output("dataset").glob("res*"):
+            encrypt(file, fernet)
     if config.export_path:
         _export(Path(config.export_path), context.output("dataset"))
+    if config.encrypt_before_export or config.decrypt_after_reading:
+        for folder in (_unpacked(config, context), _parts(config, context)):
+            shutil.rmtree(folder, ignore_errors=True)
     return scores
+
+
+def _insist_on_a_folder_of_its_own(config: CleanConfig) -> None:
+    """What is secret must not stay where other runs look for finished work.
+
+    Raises:
+        ConfigError: it would.
+    """
+    is_secret = config.encrypt_before_export or config.decrypt_after_reading
+    shared = "ds_cache_dir" if config.ds_cache_dir else "temp_dir" if config.temp_dir else ""
+    if is_secret and shared:
+        raise ConfigError(
+            f"{shared} keeps rows as they are for other runs, and encryption was asked for. Leave"
+            f" {shared} out: finished parts are then removed at the end."
+        )
+
+
+def _parts(config: DataConfig, context: Context) -> Path:
+    return Path(config.ds_cache_dir) if config.ds_cache_dir else context.folder / "parts"
+
+
+def _unpacked(config: DataConfig, context: Context) -> Path:
+    return Path(config.temp_dir) if config.temp_dir else context.folder / "read"
 
 
 def run_engine(config: DataConfig, plan: Plan, context: Context) -> Result:
     """Run the plan with its finished parts in the stage's folder, or in the shared one."""
-    work = Path(config.ds_cache_dir) if config.ds_cache_dir else context.folder / "parts"
+    work = _parts(config, context)
+    if not config.ds_cache_dir:
+        sweep(work)
     parts = parts_of(
         config.dataset_path,
-        context.folder / "read",
+        _unpacked(config, context),
         rows=config.shard_rows or plan.part_rows,
         suffixes=config.suffixes,
         weights=config.weights,
         most=config.max_sample_num,
         seed=context.seed,
+        fernet=fernet_of(config.encryption_key_path) if config.decrypt_after_reading else None,
+        image_root=config.image_root,
+        image_key=config.image_key,
     )
     watcher = Watcher(
         done=context.items.add,
@@ -85,21 +118,40 @@ def run_engine(config: DataConfig, plan: Plan, context: Context) -> Result:
         should_stop=context.should_stop,
         stop=context.stop,
     )
-    return Engine(plan, work, jobs=config.np, watcher=watcher).run(parts)
+    cluster = None if config.executor_type == "default" else config.ray_address
+    engine = Engine(plan, work, jobs=config.np, cluster=cluster, watcher=watcher)
+    if not config.open_monitor:
+        return engine.run(parts)
+    from fovea.synth.monitor import Monitor
+
+    with Monitor() as monitor:
+        result = engine.run(parts)
+    monitor.write(context.output("monitor"), plan.steps, result)
+    return result
 
 
 def say_idle(config: DataConfig, plan: Plan, context: Context) -> None:
     """Say once what of the recipe has no effect here."""
     if config.ignored:
-        context.note("without effect here: " + ", ".join(config.ignored))
+        context.note("without effect here: " + _reasons({n: reason(n) for n in config.ignored}))
     if plan.idle:
-        context.note("parameters of operators without effect here: " + ", ".join(plan.idle))
+        told = _reasons({name: IDLE_PARAMETERS[name] for name in plan.idle})
+        context.note("parameters of operators without effect here: " + told)
 
 
-def write_report(result: Result, context: Context) -> dict[str, float]:
+def _reasons(why: Mapping[str, str]) -> str:
+    """`use_cache, use_checkpoint (finished parts are always kept); turbo (...)`."""
+    found: dict[str, list[str]] = {}
+    for name, said in why.items():
+        found.setdefault(said, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({said})" for said, names in found.items())
+
+
+def write_report(result: Result, context: Context, *, project: str = "") -> dict[str, float]:
     """Write the books, the ledger, the duplicates and the examples; give the scores."""
     counts = result.counts
-    told = counts.as_data() | {"lost_by": summary(result.entries)}
+    told = {"project": project} if project else {}
+    told |= counts.as_data() | {"lost_by": summary(result.entries)}
     limits = {d.label: d.limits for d in result.decisions if d.limits}
     write_json(context.output("report"), told | ({"limits": limits} if limits else {}))
     write_lines(context.output("errors"), result.entries)

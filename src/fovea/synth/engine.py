@@ -11,6 +11,7 @@ import bisect
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from fovea.synth.plan import Plan
 from fovea.synth.source import Part
 from fovea.synth.state import Slice, State
 from fovea.synth.trace import Traces
-from fovea.synth.workers import Task, workers
+from fovea.synth.workers import Doer, Task, workers
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Result:
     entries: list[dict[str, Any]]
     traces: Traces
     decisions: tuple[Decision, ...]
+    seconds: dict[str, float]
+    """What each operator took, in all processes together; of parts that were taken up, then."""
 
 
 class Engine:
@@ -57,17 +60,34 @@ class Engine:
     Args:
         plan: what to do.
         folder: where finished parts are kept.
-        jobs: processes; 0 takes as many as there are cores.
+        jobs: processes; 0 takes as many as there are cores, or as the cluster has room for.
+        cluster: the address of a Ray cluster whose processes they are; None takes this machine's.
         watcher: whom to tell.
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, *, jobs: int = 0, watcher: Watcher | None = None
+        self,
+        plan: Plan,
+        folder: Path,
+        *,
+        jobs: int = 0,
+        cluster: str | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.plan = plan
-        self.folder = folder
-        self.jobs = jobs or os.cpu_count() or 1
+        self.folder = folder.absolute()
+        self.jobs = jobs
+        self.cluster = cluster
         self.watcher = watcher or Watcher()
+
+    def _workers(self, parts: int) -> AbstractContextManager[Doer]:
+        needs = self.plan.needs
+        if self.cluster is None:
+            count = needs.processes(self.jobs or os.cpu_count() or 1)
+            return workers(self.plan, min(count, parts))
+        from fovea.synth.cluster import on_cluster
+
+        return on_cluster(self.plan, self.cluster, count=self.jobs, parts=parts, needs=needs)
 
     def run(self, parts: Sequence[Part]) -> Result:
         """Do everything that is not done yet.
@@ -80,7 +100,7 @@ class Engine:
         finished: list[list[State]] = []
         given: list[tuple[Part | Slice, str]] = [(part, self._address(part)) for part in parts]
         total = sum(part.rows for part in parts)
-        with workers(self.plan, min(self.jobs, len(parts))) as do:
+        with self._workers(len(parts)) as do:
             for number, segment in enumerate(segments):
                 is_last = number == len(segments) - 1
                 tasks = [
@@ -105,7 +125,7 @@ class Engine:
         return self._result(parts, finished, decisions)
 
     def _address(self, part: Part) -> str:
-        return f"{part.digest}:{part.first}:{part.line}:{part.origin}"
+        return f"{part.digest}:{part.first}:{part.line}:{part.origin}:{part.prefix}"
 
     def _slices(
         self, number: int, states: Sequence[State], decision: Decision
@@ -158,7 +178,7 @@ class Engine:
         entries.sort(key=lambda entry: (entry["row"], entry["operator"]))
         counts.check()
         self._say(counts, seconds)
-        return Result(tuple(finished[-1]), counts, entries, traces, tuple(decisions))
+        return Result(tuple(finished[-1]), counts, entries, traces, tuple(decisions), seconds)
 
     def _say(self, counts: Counts, seconds: dict[str, float]) -> None:
         total = len(self.plan.steps)

@@ -14,6 +14,8 @@ runs them fused, batch by batch, in any process. The other two are barriers.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -108,7 +110,9 @@ class Operator(Config):
         key = self.image_bytes_key or self._fields.image_bytes
         held = batch.rows[number].get(key) or []
         for place, name in enumerate(names):
-            yield name, held[place] if place < len(held) and held[place] else None
+            content = held[place] if place < len(held) else None
+            # JSON has no bytes: what a row of a jsonl file holds is base64.
+            yield name, (b64decode(content) if isinstance(content, str) else content) or None
 
 
 class Filter(Operator):
@@ -125,13 +129,13 @@ class Filter(Operator):
         """The statistics it measures with these parameters."""
         return self.metrics
 
+    @abstractmethod
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Measure every row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep(self, stats: Mapping[str, Column]) -> Bool[np.ndarray, " n"]:
         """Which rows to keep, from what was measured."""
-        raise NotImplementedError
 
     def settled(self, stats: Mapping[str, Column]) -> Filter:
         """Itself with places in the distribution of these statistics turned to numbers."""
@@ -158,9 +162,16 @@ class RangeFilter(Filter):
 
     low: ClassVar[str] = "min_ratio"
     high: ClassVar[str] = "max_ratio"
+    """The parameters that are its limits; empty where a side has none."""
 
     def _limits(self) -> tuple[Any, Any]:
-        return getattr(self, self.low), getattr(self, self.high)
+        low, high = (getattr(self, n) if n else float("nan") for n in (self.low, self.high))
+        return low, high
+
+    @classmethod
+    def deciding(cls) -> frozenset[str]:
+        """The limits, too."""
+        return super().deciding() | {cls.low, cls.high}
 
     @property
     def waits(self) -> bool:
@@ -189,8 +200,10 @@ class RangeFilter(Filter):
     def settled(self, stats: Mapping[str, Column]) -> Filter:
         """Itself with numbers for limits."""
         values = flat(stats[self.measured()[0]])
-        low, high = (resolved(limit, values) for limit in self._limits())
-        return self.model_copy(update={self.low: low, self.high: high})
+        names = zip((self.low, self.high), self._limits(), strict=True)
+        return self.model_copy(
+            update={name: resolved(limit, values) for name, limit in names if name}
+        )
 
 
 def kept_by(
@@ -243,9 +256,9 @@ AnyOrAll = Literal["any", "all"]
 class RowFilter(RangeFilter):
     """A filter that measures rows one by one."""
 
+    @abstractmethod
     def measure_row(self, batch: Batch, number: int) -> dict[str, Any]:
         """Measure one row."""
-        raise NotImplementedError
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Measure every row; one that fails raises."""
@@ -256,9 +269,9 @@ class RowFilter(RangeFilter):
 class Mapper(Operator):
     """Changes rows."""
 
+    @abstractmethod
     def map(self, batch: Batch) -> Batch:
         """The batch after it; `batch` itself may be changed and given back."""
-        raise NotImplementedError
 
 
 class TextMapper(Mapper):
@@ -266,9 +279,9 @@ class TextMapper(Mapper):
 
     changes: ClassVar[tuple[str, ...]] = ("text",)
 
+    @abstractmethod
     def change(self, text: str) -> str:
         """The text after it."""
-        raise NotImplementedError
 
     def leaves(self, texts: Sequence[str]) -> bool:
         """Whether a look at all texts at once shows that none will change."""
@@ -308,17 +321,17 @@ class Deduplicator(Operator):
         None, "statistic or dotted field whose largest value is kept; else the first row is"
     )
 
+    @abstractmethod
     def keys(self, batch: Batch) -> dict[str, np.ndarray]:
         """What is compared of each row, a column of arrays."""
-        raise NotImplementedError
 
     def exported(self, keys: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
         """The hash columns as data-juicer names and writes them."""
         return {}
 
+    @abstractmethod
     def groups(self, columns: Columns) -> Int64[np.ndarray, " n"]:
         """For each row the first row of its group."""
-        raise NotImplementedError
 
 
 class Selector(Operator):
@@ -326,6 +339,7 @@ class Selector(Operator):
 
     field_key: str = setting("", "dotted field whose value is looked at, __dj__stats__.text_len")
 
+    @abstractmethod
     def select(self, values: list[Any], count: int, rng: np.random.Generator) -> np.ndarray:
         """The places of the rows to keep, in the order they shall have.
 
@@ -334,7 +348,6 @@ class Selector(Operator):
             count: of the rows.
             rng: for random choices.
         """
-        raise NotImplementedError
 
     def value(self, sample: Mapping[str, Any]) -> Any:
         """The value of the field in a row.

@@ -45,6 +45,7 @@ OPERATORS: dict[str, str] = {
             "replace_content": "ReplaceContent",
             "remove_non_chinese_character": "RemoveNonChineseCharacter",
             "chinese_convert": "ChineseConvert",
+            "sentence_split": "SentenceSplit",
         },
         ("deduplicator", "dedup.documents"): {
             "document": "DocumentDeduplicator",
@@ -69,9 +70,32 @@ OPERATORS: dict[str, str] = {
         ("filter", "filters.agreement"): {
             "image_text_similarity": "ImageTextSimilarity",
             "image_text_matching": "ImageTextMatching",
+            "phrase_grounding_recall": "PhraseGroundingRecall",
+            "image_pair_similarity": "ImagePairSimilarity",
+        },
+        ("filter", "filters.judged"): {
+            "image_nsfw": "ImageNsfw",
+            "image_watermark": "ImageWatermark",
+            "image_aesthetics": "ImageAesthetics",
+        },
+        ("filter", "filters.language"): {
+            "token_num": "TokenNum",
+            "perplexity": "Perplexity",
+            "language_id_score": "LanguageIdScore",
+            "text_action": "TextAction",
+            "text_entity_dependency": "TextEntityDependency",
         },
         ("mapper", "mappers.captioning"): {
             "image_captioning": "ImageCaptioning",
+        },
+        ("mapper", "mappers.talking"): {
+            "mllm": "Mllm",
+            "image_tagging": "ImageTagging",
+            "image_tagging_vlm": "ImageTaggingVlm",
+            "image_segment": "ImageSegment",
+        },
+        ("mapper", "mappers.painting"): {
+            "image_diffusion": "ImageDiffusion",
         },
         ("filter", "filters.fields"): {
             "specified_field": "SpecifiedField",
@@ -83,6 +107,7 @@ OPERATORS: dict[str, str] = {
         ("mapper", "mappers.image"): {
             "image_blur": "ImageBlur",
             "image_face_blur": "ImageFaceBlur",
+            "image_remove_background": "ImageRemoveBackground",
         },
         ("selector", "selectors"): {
             "topk_specified_field": "TopkSpecifiedFieldSelector",

@@ -12,7 +12,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,44 +21,41 @@ from pydantic import ValidationError
 
 from fovea.config import nearest
 from fovea.errors import ConfigError
+from fovea.synth.needs import Needs
 from fovea.synth.operator import QUIRKS, Deduplicator, Filter, Operator, Selector
 from fovea.synth.operators import operator_class
 from fovea.synth.sample import Fields
 from fovea.synth.settings.data import DataConfig
+from fovea.synth.validators import check_validators
 
 VERSION = 1
 """Raised when operators give other results than before, so that kept work is done again."""
-IDLE_PARAMETERS = frozenset(
-    [
-        "audio_key",
-        "video_key",
-        "video_bytes_key",
-        "audio_bytes_key",
-        "query_key",
-        "response_key",
-        "history_key",
-        "batch_size",
-        "num_proc",
-        "accelerator",
-        "num_cpus",
-        "num_gpus",
-        "memory",
-        "mem_required",
-        "gpu_required",
-        "turbo",
-        "batch_mode",
-        "index_key",
-        "work_dir",
-        "runtime_env",
-        "ray_execution_mode",
-        "stats_export_path",
-        "auto_op_parallelism",
-        "index_key",
-        "cpu_required",
-        "ray_serialization",
-    ]
+_OF_SOUND = "no operator here listens or looks at videos"
+_OF_TALK = "no operator here reads conversations by field"
+_WHOLE = "operators are fused: np, and what they need together, bound the processes"
+IDLE_PARAMETERS: Mapping[str, str] = {
+    **dict.fromkeys(["audio_key", "video_key", "video_bytes_key", "audio_bytes_key"], _OF_SOUND),
+    **dict.fromkeys(["query_key", "response_key", "history_key", "system_key"], _OF_TALK),
+    **dict.fromkeys(["num_proc", "auto_op_parallelism", "ray_execution_mode"], _WHOLE),
+    "batch_size": "rows that need no network go through a thousand at a time",
+    "accelerator": "it asks no network",
+    "turbo": "a batch is tried whole first, and row by row only where it fails",
+    "batch_mode": "rows always go through in batches",
+    "work_dir": "a run has a folder of its own",
+    "ray_serialization": "parts and rows stay in files",
+}
+"""Parameters of every operator of data-juicer that say how, not what, and why they say nothing."""
+NEEDS = frozenset(
+    ["num_cpus", "cpu_required", "num_gpus", "gpu_required", "memory", "mem_required"]
 )
-"""Parameters of every operator of data-juicer that say how, not what."""
+"""Parameters of every operator that say what a process of it needs."""
+REFUSED_PARAMETERS: Mapping[str, str] = {
+    "stats_export_path": "the statistics of kept rows are in res_stats.jsonl, and those of all rows"
+    " in synth.analyze with export_original_dataset",
+    "index_key": "the place of a row stands in errors.jsonl and duplicates.jsonl",
+    "runtime_env": "nothing is installed while it runs; install it before",
+}
+"""Parameters of every operator of data-juicer that ask for what is not done here."""
 MODEL = "{model}"
 """Stands in a parameter of an operator for the folder that the setting `model` names."""
 ROWS = {"cheap": 20_000, "head": 5_000, "pixels": 1_000, "model": 128}
@@ -125,6 +122,7 @@ class Plan:
     custom: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     """Parameters in the recipe that have no effect here."""
+    needs: Needs = field(default_factory=Needs)
     only_measures: bool = False
     """Filters drop nothing, and nothing waits for all rows: for `synth.analyze`."""
 
@@ -202,9 +200,11 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
         eoc_token=config.eoc_special_token,
     )
     compat = quirks(config.compat)
+    check_validators(config.validators)
     load_custom(config.custom_operator_paths)
     process, laid_over = (with_model(v, config.model) for v in (config.process, config.operators))
     steps, idle = operators_of(process, laid_over)
+    needs = Needs.of([*_parameters(process), *laid_over.values()])
     for step in steps:
         step.operator.bind(fields, compat, seed=seed, place=step.place)
     given: dict[str, Any] = {
@@ -216,7 +216,14 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
         "compat": compat,
         "most_pixels": config.most_pixels,
     }
-    return Plan(steps, Handling(**given | handling), tuple(config.custom_operator_paths), idle)
+    custom = tuple(config.custom_operator_paths)
+    return Plan(steps, Handling(**given | handling), custom, idle, needs)
+
+
+def _parameters(process: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """What operators are told, a mapping each."""
+    found = [given for entry in process if isinstance(entry, Mapping) for given in entry.values()]
+    return [given for given in found if isinstance(given, Mapping)]
 
 
 def with_model(value: Any, model: Path | None) -> Any:
@@ -315,11 +322,11 @@ def _made(name: str, given: dict[str, Any], where: str, problems: list[str]) -> 
     except ConfigError as error:
         problems.append(f"{where}: {error}")
         return None
-    wanted = {
-        key: value
-        for key, value in given.items()
-        if key not in IDLE_PARAMETERS or key in model.model_fields
-    }
+    for key, instead in REFUSED_PARAMETERS.items():
+        if key not in model.model_fields and given.pop(key, None) is not None:
+            problems.append(f"{where} {name}.{key}: is not done here: {instead}")
+    idle = {*IDLE_PARAMETERS, *NEEDS} - set(model.model_fields)
+    wanted = {key: value for key, value in given.items() if key not in idle}
     wanted = {model.renamed.get(key, key): value for key, value in wanted.items()}
     # A parameter that is left empty has its default, as in data-juicer.
     wanted = {

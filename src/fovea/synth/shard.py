@@ -23,6 +23,7 @@ from fovea.synth.plan import Handling, Plan, Segment, Step
 from fovea.synth.sample import META, STATS, Sample
 from fovea.synth.source import Line, Part, read
 from fovea.synth.trace import Traces
+from fovea.synth.validators import validate
 
 BATCH_ROWS = 1000
 PIXEL_ROWS = 16
@@ -395,6 +396,9 @@ def check_row(sample: Sample, handling: Handling) -> None:
         isinstance(images, list) and all(isinstance(path, str) for path in images)
     ):
         raise DataError(f"'{fields.images}' must be a list of paths; found {images!r:.60}.")
+    held = sample.get(fields.image_bytes)
+    if held is not None and not isinstance(held, list):
+        raise DataError(f"'{fields.image_bytes}' must be a list; found {held!r:.60}.")
     if text and images is not None and "image_tokens" not in handling.compat:
         tokens = text.count(fields.image_token)
         if tokens and tokens != len(images):
@@ -403,26 +407,4 @@ def check_row(sample: Sample, handling: Handling) -> None:
                 f" {len(images)}. Each image needs one token."
             )
     for validator in handling.validators:
-        _validate(sample, validator)
-
-
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str, "string": str, "int": int, "integer": int, "float": (int, float),
-    "number": (int, float), "bool": bool, "boolean": bool, "list": list, "array": list,
-    "dict": dict, "object": dict,
-}  # fmt: skip
-
-
-def _validate(sample: Sample, validator: Any) -> None:
-    kind = validator.get("type")
-    if kind != "required_fields":
-        raise ConfigError(f"validators knows no type '{kind}'. It knows: required_fields.")
-    for name in validator.get("required_fields") or ():
-        if sample.get(name) is None:
-            raise DataError(f"the row has no field '{name}', which validators require.")
-    for name, wanted in (validator.get("field_types") or {}).items():
-        known = TYPES.get(str(wanted))
-        if known is None:
-            raise ConfigError(f"field_types knows no type '{wanted}': {', '.join(TYPES)}.")
-        if sample.get(name) is not None and not isinstance(sample[name], known):
-            raise DataError(f"'{name}' must be of type {wanted}; found {sample[name]!r:.60}.")
+        validate(sample, validator)

@@ -1,31 +1,36 @@
 """Where rows come from: files of several forms, cut into parts that any process can read.
 
 A part is a range of lines of a jsonl file or a row group of a parquet file, with the digest of its
-content. Other forms (json, .gz, a mixture by weights) are first written out as jsonl.
+content. Other forms (json, .gz, .zst, a mixture by weights) are first written out as jsonl.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
-import shutil
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 from fovea.errors import DataError
 from fovea.synth.sample import Sample
+from fovea.synth.unpack import BLOCK_BYTES, CUT, as_lines, decrypted
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 ABOUT = "dataset.json"
 """Beside a data set that this room wrote: where its images are, and its tokens."""
-FORMS = (".jsonl", ".json", ".parquet", ".jsonl.gz", ".json.gz")
-BLOCK_BYTES = 1 << 23
+FORMS = (".parquet", *(f".{form}{packed}" for form in ("jsonl", "json")
+                       for packed in ("", ".gz", ".zst")))  # fmt: skip
+PIECE_BYTES = 1 << 26
+"""A part ends here whatever its rows, so that long rows do not fill the memory."""
 LINES_READ = 4096
 
 
@@ -46,6 +51,9 @@ class Part:
     rows: int
     """Its lines; blank ones are counted and hold no row."""
     digest: str
+    prefix: str = ""
+    """Stands before its relative image paths, so that they start where those of others do."""
+    image_key: str = "images"
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,9 @@ def parts_of(
     weights: Sequence[float] = (),
     most: int = 0,
     seed: int = 0,
+    fernet: Fernet | None = None,
+    image_root: str | None = None,
+    image_key: str = "images",
 ) -> list[Part]:
     """Cut a data set into parts.
 
@@ -121,6 +132,9 @@ def parts_of(
         weights: of each path, 0 to 1: the part of its rows that is drawn.
         most: rows of the whole, drawn by the seed; 0 takes all.
         seed: of the draws.
+        fernet: opens encrypted files.
+        image_root: folder that relative image paths of all files start from.
+        image_key: the field of those.
 
     Raises:
         DataError: nothing is there, or a file is not of its form.
@@ -130,65 +144,43 @@ def parts_of(
         raise DataError(
             f"there are {len(weights)} weights and {len(paths)} paths. Give each path its weight."
         )
+    roots = [root_of([path], image_root) for path in paths]
+    prefixes = ["" if r == roots[0] else os.path.relpath(r, roots[0]) for r in roots]
+    opened = [
+        _Opened(number, decrypted(file, folder, fernet) if fernet else file, file,
+                prefixes[number], image_key)
+        for number, file in files
+    ]  # fmt: skip
     if most or any(weight != 1.0 for weight in weights):
-        drawn = _drawn(files, folder, list(weights) or [1.0] * len(paths), most, seed)
-        files = [(0, drawn)]
+        drawn = _drawn(opened, folder, list(weights) or [1.0] * len(paths), most, seed)
+        opened = [_Opened(0, drawn, drawn)]
     found: list[Part] = []
-    for _, file in files:
+    for file in opened:
         first = found[-1].first + found[-1].rows if found else 0
-        found += _cut(file, folder, rows, first)
+        found += file.cut(folder, rows, first)
     return found
 
 
-def _cut(file: Path, folder: Path, rows: int, first: int) -> list[Part]:
-    if file.name.endswith(".parquet"):
-        return _row_groups(file, first)
-    plain = as_lines(file, folder)
-    return list(_ranges(plain, str(file), rows, first))
+@dataclass(frozen=True)
+class _Opened:
+    """A file of a data set."""
 
+    number: int
+    """Of the path that it belongs to."""
+    path: Path
+    origin: Path
+    prefix: str = ""
+    image_key: str = "images"
 
-def as_lines(file: Path, folder: Path) -> Path:
-    """The file itself where it has a row a line, else one written from it into `folder`."""
-    is_packed = file.suffix == ".gz"
-    if not is_packed and not _is_document(file):
-        return file
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = f"{file.absolute()}:{file.stat().st_size}:{file.stat().st_mtime_ns}"
-    target = folder / f"{hashlib.sha256(stamp.encode()).hexdigest()[:16]}.jsonl"
-    if not target.exists():
-        draft = target.with_suffix(".draft")
-        if is_packed:
-            try:
-                with gzip.open(file) as packed, draft.open("wb") as out:
-                    shutil.copyfileobj(packed, out, BLOCK_BYTES)
-            except (OSError, EOFError) as error:
-                raise DataError(f"{file} cannot be unpacked: {error}. Pack it again.") from error
+    def cut(self, folder: Path, rows: int, first: int) -> list[Part]:
+        """Its parts, of which the first row has this place in the whole."""
+        if self.path.name.endswith(".parquet"):
+            parts = _row_groups(self.path, str(self.origin), first)
         else:
-            _write_rows(file, draft)
-        if is_packed and _is_document(draft):
-            whole = draft.rename(draft.with_suffix(".json"))
-            _write_rows(whole, draft)
-            whole.unlink()
-        draft.replace(target)
-    return target
-
-
-def _is_document(file: Path) -> bool:
-    """Whether a file holds one list of rows rather than a row a line."""
-    if not file.name.endswith((".json", ".json.gz", ".draft")):
-        return False
-    with file.open("rb") as opened:
-        return opened.read(BLOCK_BYTES).lstrip()[:1] == b"["
-
-
-def _write_rows(file: Path, target: Path) -> None:
-    try:
-        rows = orjson.loads(file.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"{file} is no JSON: {error}. Mend it.") from error
-    with target.open("wb") as out:
-        for row in rows:
-            out.write(orjson.dumps(row) + b"\n")
+            parts = list(_ranges(as_lines(self.path, folder), str(self.origin), rows, first))
+        if not self.prefix:
+            return parts
+        return [replace(part, prefix=self.prefix, image_key=self.image_key) for part in parts]
 
 
 def _ranges(file: Path, origin: str, rows: int, first: int) -> Iterator[Part]:
@@ -216,18 +208,22 @@ def _pieces(file: IO[bytes], rows: int) -> Iterator[tuple[bytes, int]]:
             at, held, count = cut, b"", 0
         held += block[at:]
         count += len(ends)
+        if count and len(held) > PIECE_BYTES:
+            cut = held.rindex(b"\n") + 1
+            yield held[:cut], count
+            held, count = held[cut:], 0
     if held:
         yield held, count + (not held.endswith(b"\n"))
 
 
-def _row_groups(file: Path, first: int) -> list[Part]:
+def _row_groups(file: Path, origin: str, first: int) -> list[Part]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         read = pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file} is no parquet file: {error}. Write it again.") from error
+        raise DataError(f"{origin} is no parquet file: {error}. Write it again.") from error
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     found: list[Part] = []
@@ -235,23 +231,23 @@ def _row_groups(file: Path, first: int) -> list[Part]:
     for group in range(read.num_row_groups):
         rows = read.metadata.row_group(group).num_rows
         key = f"{digest}:{group}"
-        found.append(Part(file, str(file), group, group + 1, first + line - 1, line, rows, key))
+        found.append(Part(file, origin, group, group + 1, first + line - 1, line, rows, key))
         line += rows
     return found
 
 
 def _drawn(
-    files: Sequence[tuple[int, Path]], folder: Path, weights: list[float], most: int, seed: int
+    files: Sequence[_Opened],
+    folder: Path,
+    weights: list[float],
+    most: int,
+    seed: int,
 ) -> Path:
     """A file of the rows that weights and the largest number draw, in their order."""
-    plain = [
-        (number, file if file.suffix == ".parquet" else as_lines(file, folder))
-        for number, file in files
-    ]
-    parts = [(number, part) for number, file in plain for part in _cut(file, folder, 10_000, 0)]
+    parts = [(file.number, part) for file in files for part in file.cut(folder, 10_000, 0)]
     totals = [sum(p.rows for n, p in parts if n == number) for number in range(len(weights))]
     counts = shares(totals, weights, most)
-    key = "|".join(part.digest for _, part in parts) + f"|{counts}|{seed}"
+    key = "|".join(f"{part.digest}{part.prefix}" for _, part in parts) + f"|{counts}|{seed}"
     target = folder / f"drawn-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
     if target.exists():
         return target
@@ -276,10 +272,12 @@ def _drawn(
 def shares(totals: Sequence[int], weights: Sequence[float], most: int) -> list[int]:
     """How many rows of each path are taken.
 
-    Without a largest number, that part of each; with one, the number is shared out by weight.
+    Without a largest number, that part of each, the weights taken as relative to the largest where
+    one is above 1; with a largest number, that is shared out by weight.
     """
     if not most:
-        return [round(t * min(1.0, w)) for t, w in zip(totals, weights, strict=True)]
+        whole = max([1.0, *weights])
+        return [round(t * w / whole) for t, w in zip(totals, weights, strict=True)]
     left, found = most, list[int]()
     for total, weight in zip(totals, weights, strict=True):
         share = min(math.ceil(most * weight / (sum(weights) or 1.0)), left, total)
@@ -290,6 +288,20 @@ def shares(totals: Sequence[int], weights: Sequence[float], most: int) -> list[i
 
 def read(part: Part) -> Iterator[Line]:
     """The rows of a part; blank lines are left out."""
+    lines = _read(part)
+    return (_moved(line, part) for line in lines) if part.prefix else lines
+
+
+def _moved(line: Line, part: Part) -> Line:
+    """The row with image paths that start where those of the first file do."""
+    images = line.sample.get(part.image_key) if line.sample else None
+    if line.sample is None or not isinstance(images, list) or not images:
+        return line
+    moved = [str(Path(part.prefix) / path) if isinstance(path, str) else path for path in images]
+    return replace(line, raw=None, sample=line.sample | {part.image_key: moved})
+
+
+def _read(part: Part) -> Iterator[Line]:
     if part.path.suffix == ".parquet":
         yield from _read_parquet(part)
         return
@@ -313,6 +325,9 @@ def _read_parquet(part: Part) -> Iterator[Line]:
 
 
 def _parsed(raw: bytes, number: int, line: int) -> Line:
+    if raw.startswith(CUT):
+        said = raw.removeprefix(CUT).decode("utf-8", "replace")
+        return Line(number, line, raw, None, trouble=f"is where the file is cut off: {said}")
     try:
         sample = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

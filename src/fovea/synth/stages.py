@@ -11,6 +11,10 @@ from fovea.synth.settings.clean import CleanConfig
 from fovea.synth.settings.export import ExportConfig
 from fovea.synth.settings.simulate import SimulateConfig
 
+MONITOR = Output(
+    "folder", "monitor", "processor and memory, seconds of each operator; open_monitor",
+    optional=True,
+)  # fmt: skip
 CLEAN = Stage(
     name="synth.clean",
     summary="image-text data goes through operators: filtered, changed, rid of duplicates",
@@ -26,6 +30,7 @@ CLEAN = Stage(
         "trace": Output(
             "folder", "trace", "examples of what each operator did; open_tracer", optional=True
         ),
+        "monitor": MONITOR,
     },
     resumable="items",
     metrics={"read": "max", "kept": "max", "errors": "min", "kept_part": "max"},
@@ -80,6 +85,7 @@ ANALYZE = Stage(
         "dataset": Output(
             "samples", "dataset", "rows with statistics; export_original_dataset", optional=True
         ),
+        "monitor": MONITOR,
     },
     resumable="items",
     metrics={"rows": "max", "kept": "max", "measurements": "max"},

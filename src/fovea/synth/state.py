@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ class StateWriter:
         self.handling = handling
         self.is_last = is_last
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.draft = target.with_name(f".draft-{os.getpid()}-{target.name}")
+        owner = f"{socket.gethostname()}-{os.getpid()}"
+        self.draft = target.with_name(f".draft-{owner}-{target.name}")
         self.draft.mkdir(exist_ok=True)
         self._rows = (self.draft / "rows.jsonl").open("wb")
         self._stats = (self.draft / "stats.jsonl").open("wb")
@@ -162,7 +164,9 @@ class StateWriter:
             "rows": len(numbers),
         }
         (self.draft / "about.json").write_bytes(dumped(about))
-        publish(self.draft, self.target)
+        # Another may have done the same meanwhile: what has this address has this content.
+        if not State(self.target).is_there:
+            publish(self.draft, self.target)
 
 
 def _plain_value(value: Any) -> Any:

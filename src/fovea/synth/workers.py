@@ -34,7 +34,6 @@ class Task:
 
 
 _plan: Plan | None = None
-_passes: dict[int, Pass] = {}
 
 
 def work(plan: Plan, task: Task) -> None:
@@ -55,12 +54,17 @@ def work(plan: Plan, task: Task) -> None:
         writer.publish(outcome)
 
 
+def begin(custom: Sequence[str], packed: bytes) -> Plan:
+    """What a worker does before its first part: it takes the plan, and operators of one's own."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    load_custom(custom)
+    return pickle.loads(packed)
+
+
 def _begin(custom: Sequence[str], packed: bytes, parent: int) -> None:
     global _plan
     die_with_parent(parent)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    load_custom(custom)
-    _plan = pickle.loads(packed)
+    _plan = begin(custom, packed)
 
 
 def _do(task: Task) -> None:

@@ -17,6 +17,7 @@ from fovea.config import setting
 from fovea.errors import BackendError
 from fovea.synth.batch import Batch
 from fovea.synth.dedup.groups import equal_pairs, near_pairs, roots_of
+from fovea.synth.models.loading import PIECES, network
 from fovea.synth.operator import Columns, Deduplicator, Quirk
 from fovea.synth.words import mixed
 
@@ -88,18 +89,27 @@ class ShingleDeduplicator(Deduplicator):
     window_size: int = setting(5, "tokens of a run", gt=0)
     lowercase: bool = setting(True, "whether case makes no difference")
     ignore_pattern: str | None = setting(None, "regular expression of what is left out")
-    tokenizer_model: str | None = setting(None, "model of the tokenization sentencepiece")
+    tokenizer_model: str | None = setting(
+        None, "SentencePiece's model of tokenization: local:FILE or module:FACTORY",
+        local_only=True,
+    )  # fmt: skip
 
     _ignored: Any = PrivateAttr(default=None)
     _punctuation: Any = PrivateAttr(default=regex.compile(r"\p{P}"))
 
     def load(self) -> None:
-        """Compile the pattern."""
+        """Compile the pattern, and load the pieces where they are asked for.
+
+        Raises:
+            BackendError: there is no model of them.
+        """
         if self.tokenization == "sentencepiece":
-            raise BackendError(
-                f"{self.name} with tokenization=sentencepiece needs a model, which is not part of"
-                " fovea. Take space, punctuation or character."
-            )
+            if not self.tokenizer_model:
+                raise BackendError(
+                    f"{self.name} with tokenization=sentencepiece splits by a model of it, and "
+                    "tokenizer_model names none. Give tokenizer_model: local:en.sp.model."
+                )
+            network(PIECES, self.tokenizer_model)
         self._ignored = regex.compile(self.ignore_pattern) if self.ignore_pattern else None
 
     def shingles(self, text: str) -> list[bytes]:
@@ -110,15 +120,18 @@ class ShingleDeduplicator(Deduplicator):
         if self.tokenization == "character":
             found = [text[at : at + size] for at in range(len(text) - size + 1)]
         else:
-            tokens = (
-                self._punctuation.split(text)
-                if self.tokenization == "punctuation"
-                else [word for word in text.split(" ") if word]
-            )
+            tokens = self._tokens(text)
             found = [" ".join(tokens[at : at + size]) for at in range(len(tokens) - size + 1)]
         if not found and not self.is_odd("short_texts"):
             found = [text]
         return [shingle.encode("utf-8", "surrogatepass") for shingle in found]
+
+    def _tokens(self, text: str) -> list[str]:
+        if self.tokenization == "punctuation":
+            return self._punctuation.split(text)
+        if self.tokenization == "sentencepiece":
+            return network(PIECES, str(self.tokenizer_model)).tokens([text])[0]
+        return [word for word in text.split(" ") if word]
 
 
 class DocumentMinhashDeduplicator(ShingleDeduplicator):

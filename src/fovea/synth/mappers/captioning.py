@@ -7,7 +7,7 @@ Source: data-juicer's image_captioning_mapper for rows and texts; BLIP's bootstr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,8 +15,8 @@ import numpy as np
 from fovea.config import setting
 from fovea.synth.batch import Batch
 from fovea.synth.dedup.documents import simhash
-from fovea.synth.models.loading import captioner, matcher
-from fovea.synth.models.operator import Asking
+from fovea.synth.models.loading import CAPTIONER, CLIP, ITM, Kind
+from fovea.synth.models.operator import NAMED, Asking
 from fovea.synth.operator import Mapper
 
 SYNTH = "synth"
@@ -30,10 +30,8 @@ class ImageCaptioning(Asking, Mapper):
     """Writes captions of the pictures, as rows behind the old one or in its place."""
 
     changes: ClassVar[tuple[str, ...]] = ("text",)
-    hf_img2seq: str = setting(
-        "Salesforce/blip2-opt-2.7b", "local:FOLDER, hf:NAME, module:FACTORY or a name",
-        local_only=True,
-    )  # fmt: skip
+    asks: ClassVar[Mapping[str, Kind[Any]]] = {"hf_img2seq": CAPTIONER}
+    hf_img2seq: str = setting("Salesforce/blip2-opt-2.7b", NAMED, local_only=True)
     caption_num: int = setting(1, "captions a picture", ge=1)
     keep_candidate_mode: Literal["random_any", "similar_one_simhash", "all"] = setting(
         "random_any", "which of them stay: one by chance, the one nearest to the old text, or all"
@@ -46,10 +44,6 @@ class ImageCaptioning(Asking, Mapper):
         False, "take away list marks, echoes of the prompt and 'stock photo' at the end"
     )
     retries: int = setting(2, "times an empty caption is asked for again", ge=0)
-
-    def load(self) -> None:
-        """Load the network, once in each process."""
-        captioner(self.hf_img2seq, download=self.allow_download, device=self.accelerator)
 
     def map(self, batch: Batch) -> Batch:
         """Rows without a picture make no new one."""
@@ -90,7 +84,7 @@ class ImageCaptioning(Asking, Mapper):
 
     def _captions(self, images: list[Any], prompt: str | None, seed: int) -> list[list[str]]:
         """`caption_num` captions of each picture; an empty one is asked for again."""
-        network = captioner(self.hf_img2seq, download=self.allow_download, device=self.accelerator)
+        network = self.asked(CAPTIONER, self.hf_img2seq)
         found: list[list[str]] = []
         for image in images:
             captions: list[str] = []
@@ -125,14 +119,10 @@ class RecaptionBelow(Asking, Mapper):
     """Scores captions, writes those anew that fit badly, and keeps whichever fits better."""
 
     changes: ClassVar[tuple[str, ...]] = ("text",)
-    captioner: str = setting(
-        "Salesforce/blip2-opt-2.7b", "local:FOLDER, hf:NAME, module:FACTORY or a name",
-        local_only=True, min_length=1,
-    )  # fmt: skip
+    captioner: str = setting("Salesforce/blip2-opt-2.7b", NAMED, local_only=True, min_length=1)
     matcher: str = setting(
-        "openai/clip-vit-base-patch32", "what scores: local:FOLDER, hf:NAME, module:FACTORY",
-        local_only=True, min_length=1,
-    )  # fmt: skip
+        "openai/clip-vit-base-patch32", f"what scores: {NAMED}", local_only=True, min_length=1
+    )
     scores_by: Literal["clip", "itm"] = setting(
         "clip", "of a network of the hub: similarity, or BLIP's matching head"
     )
@@ -143,7 +133,7 @@ class RecaptionBelow(Asking, Mapper):
 
     def load(self) -> None:
         """Load both networks, once in each process."""
-        captioner(self.captioner, download=self.allow_download, device=self.accelerator)
+        self.asked(CAPTIONER, self.captioner)
         self._matcher()
 
     def map(self, batch: Batch) -> Batch:
@@ -170,28 +160,21 @@ class RecaptionBelow(Asking, Mapper):
         batch.change(number, {self.text_field: whole, SYNTH: told})
 
     def _written(self, images: list[Any]) -> list[str]:
-        network = captioner(self.captioner, download=self.allow_download, device=self.accelerator)
+        network = self.asked(CAPTIONER, self.captioner)
         texts: list[str] = []
-        for start in range(0, len(images), self.batch_size):
-            some = images[start : start + self.batch_size]
+        for some in self.in_batches(images):
             for (text,) in network.captions(some, [self.prompt] * len(some)):
                 texts.append(cleaned(text) if self.clean else text)
         return texts
 
     def _scores(self, images: list[Any], texts: list[str]) -> list[float]:
         network, scores = self._matcher(), list[float]()
-        for start in range(0, len(images), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            scores += network.agreement(images[part], texts[part])
+        for some in self.in_batches(list(zip(images, texts, strict=True))):
+            scores += network.agreement([image for image, _ in some], [text for _, text in some])
         return scores
 
     def _matcher(self) -> Any:
-        return matcher(
-            self.matcher,
-            kind=self.scores_by,
-            download=self.allow_download,
-            device=self.accelerator,
-        )
+        return self.asked(CLIP if self.scores_by == "clip" else ITM, self.matcher)
 
 
 def cleaned(caption: str) -> str:

@@ -1,4 +1,4 @@
-"""Mappers of images: blurred whole, or where there are faces.
+"""Mappers of images: blurred whole or where there are faces, freed of their background.
 
 A picture that changes is a new file, named after the old one, what was done and the content: the
 same input gives the same name in every run.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,7 +19,9 @@ from pydantic import PrivateAttr
 from fovea.config import setting
 from fovea.synth.batch import Batch
 from fovea.synth.filters.image import cascade, find_faces
-from fovea.synth.operator import Cost, Mapper
+from fovea.synth.models.loading import MATTER, Kind
+from fovea.synth.models.operator import Asking
+from fovea.synth.operator import Cost, Mapper, Operator
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,18 +31,49 @@ SOURCE = "__dj__source_file__"
 LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
-class ImageMapper(Mapper):
-    """Changes images of rows, one by one."""
+class Produced(Operator):
+    """An operator that writes pictures."""
 
-    cost: ClassVar[Cost] = "pixels"
-    changes: ClassVar[tuple[str, ...]] = ("images",)
     save_dir: str | None = setting(
         None, "folder of the new files; else one beside each old file", local_only=True
     )
 
+    def saved(self, batch: Batch, name: str, encoded: bytes, suffix: str = "") -> str:
+        """Write a new file beside the old one, or into the folder; give its path.
+
+        Args:
+            batch: whose picture it is of.
+            name: the path of the old picture.
+            encoded: the new one.
+            suffix: of the new one, where it is not the old one's.
+        """
+        old = Path(name)
+        told = f"{self.model_dump_json()}|{name}".encode() + encoded
+        mark = hashlib.sha256(told).hexdigest()[:16]
+        stem = f"{old.stem}__dj_hash_#{mark}#{suffix or old.suffix}"
+        folder = self.save_dir or os.environ.get("DJ_PRODUCED_DATA_DIR")
+        beside = Path(folder) if folder else old.parent / PRODUCED
+        relative = beside / self.name / stem
+        target = batch.pictures.path(os.fspath(relative))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            draft = target.with_name(f".{os.getpid()}-{target.name}")
+            draft.write_bytes(encoded)
+            draft.replace(target)
+        return os.fspath(relative)
+
+
+class ImageMapper(Produced, Mapper):
+    """Changes images of rows, one by one."""
+
+    cost: ClassVar[Cost] = "pixels"
+    changes: ClassVar[tuple[str, ...]] = ("images",)
+    form: ClassVar[str] = ""
+    """Ending of the new files, where it is not the old ones'."""
+
+    @abstractmethod
     def changed(self, picture: Image.Image, number: int, place: int) -> Image.Image | None:
         """The picture after it, or None where it stays as it is."""
-        raise NotImplementedError
 
     def map(self, batch: Batch) -> Batch:
         """Change the images of every row."""
@@ -60,32 +94,14 @@ class ImageMapper(Mapper):
                 batch.numbers[number]), place=place)  # fmt: skip
             if found is None:
                 continue
-            encoded = encoded_as(found, Path(name).suffix)
-            after[place] = done[name] = self._saved(batch, name, encoded)
+            encoded = encoded_as(found, self.form or Path(name).suffix)
+            after[place] = done[name] = self.saved(batch, name, encoded, self.form)
             if content is not None:
                 held[place] = encoded
         if done:
             sources = batch.rows[number].get(SOURCE) or names
             values = {self.image_field: after, SOURCE: list(sources)}
             batch.change(number, values | ({held_key: held} if held else {}))
-
-    def _saved(self, batch: Batch, name: str, encoded: bytes) -> str:
-        """Write a new file beside the old one, or into the folder; give its path."""
-        old = Path(name)
-        mark = hashlib.sha256(f"{self.model_dump_json()}|{name}".encode() + encoded).hexdigest()[
-            :16
-        ]
-        stem = f"{old.stem}__dj_hash_#{mark}#{old.suffix}"
-        folder = self.save_dir or os.environ.get("DJ_PRODUCED_DATA_DIR")
-        beside = Path(folder) if folder else old.parent / PRODUCED
-        relative = beside / self.name / stem
-        target = batch.pictures.path(os.fspath(relative))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            draft = target.with_name(f".{os.getpid()}-{target.name}")
-            draft.write_bytes(encoded)
-            draft.replace(target)
-        return os.fspath(relative)
 
 
 def encoded_as(picture: Image.Image, suffix: str) -> bytes:
@@ -154,3 +170,31 @@ class ImageFaceBlur(BlurMapper):
             box = (x, y, x + w, y + h)
             after.paste(self.blurred(picture.crop(box)), box)
         return after
+
+
+class ImageRemoveBackground(Asking, ImageMapper):
+    """Takes the background away: it becomes transparent, or one colour. The new files are PNG."""
+
+    cost: ClassVar[Cost] = "model"
+    asks: ClassVar[Mapping[str, Kind[Any]]] = {"model": MATTER}
+    form: ClassVar[str] = ".png"
+    model: str = setting(
+        "", "a network of the U2-Net family, as rembg publishes them: local:u2net.onnx or "
+        "module:FACTORY", local_only=True, min_length=1,
+    )  # fmt: skip
+    alpha_matting: Literal[False] = setting(False, "fine edges as rembg makes them; not done here")
+    bgcolor: list[int] | None = setting(
+        None, "colour behind, [r, g, b] or [r, g, b, a], 0 to 255; else nothing",
+        min_length=3, max_length=4,
+    )  # fmt: skip
+
+    def changed(self, picture: Image.Image, number: int, place: int) -> Image.Image | None:
+        """What is in front alone."""
+        from PIL import Image
+
+        after = picture.convert("RGB")
+        after.putalpha(Image.fromarray(self.asked(MATTER, self.model).mattes(picture)))
+        if self.bgcolor is None:
+            return after
+        behind = Image.new("RGBA", picture.size, tuple((*self.bgcolor, 255)[:4]))
+        return Image.alpha_composite(behind, after)

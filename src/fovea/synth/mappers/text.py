@@ -16,6 +16,8 @@ from fovea.config import setting
 from fovea.errors import BackendError
 from fovea.synth.characters import strip_special
 from fovea.synth.mappers.splitting import kept_words
+from fovea.synth.models.abilities import Splitter
+from fovea.synth.models.loading import SPLITTER, network
 from fovea.synth.operator import Quirk, TextMapper
 
 TOKENS: tuple[Quirk, ...] = ("special_tokens",)
@@ -385,3 +387,33 @@ class ChineseConvert(TextMapper):
     def change(self, text: str) -> str:
         """Convert one text."""
         return text if text.isascii() else self._converter.convert(text)
+
+
+class SentenceSplit(TextMapper):
+    """Puts each sentence on a line of its own, by NLTK's Punkt."""
+
+    quirks: ClassVar[tuple[Quirk, ...]] = TOKENS
+    extras: ClassVar[tuple[str, ...]] = ("nltk",)
+    lang: str = setting("en", "language of the texts: en, fr, de, es, it, nl, pt and others")
+    tokenizer: str = setting(
+        "", "local:FOLDER of nltk_data, or module:FACTORY; else where NLTK looks", local_only=True
+    )
+
+    def load(self) -> None:
+        """Read the model."""
+        self._splitter()
+
+    def _splitter(self) -> Splitter:
+        is_made = self.tokenizer.startswith("module:")
+        return network(SPLITTER, self.tokenizer if is_made else f"{self.tokenizer}?{self.lang}")
+
+    def change(self, text: str) -> str:
+        """Split one text; white space around tokens stays."""
+        return self.around_tokens(text, self._split)
+
+    def _split(self, part: str) -> str:
+        inside = part.strip()
+        if not inside:
+            return part
+        before, after = part.split(inside, 1)
+        return before + "\n".join(self._splitter().sentences(inside)) + after

@@ -1,12 +1,15 @@
-"""Networks of transformers: BLIP-like captioners, CLIP's similarity, BLIP's matching head."""
+"""Networks of transformers that know pictures and texts: captioners, CLIP, BLIP's matching head."""
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float, Float32
 from PIL import Image
 
 from fovea.errors import BackendError
@@ -27,7 +30,7 @@ class HubCaptioner:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self.processor = had(AutoProcessor, place, download)
-        self.model = had(AutoModelForImageTextToText, place, download).to(device).eval()
+        self.model = trained(AutoModelForImageTextToText, place, download).to(device)
         self.device = device
 
     @torch.inference_mode()
@@ -52,7 +55,7 @@ class HubCaptioner:
         return [list(of_one) for of_one in zip(*rounds, strict=True)]
 
 
-class PairMatcher:
+class PairMatcher(ABC):
     """A network of transformers that takes pictures and texts, and scores them pair by pair.
 
     Args:
@@ -69,7 +72,7 @@ class PairMatcher:
         import transformers
 
         self.processor = had(getattr(transformers, self.processing), place, download)
-        self.model = had(getattr(transformers, self.network), place, download).to(device).eval()
+        self.model = trained(getattr(transformers, self.network), place, download).to(device)
         self.device = device
 
     @torch.inference_mode()
@@ -86,9 +89,9 @@ class PairMatcher:
         ).to(self.device)
         return self.scores(self.model(**given)).tolist()
 
-    def scores(self, out: Any) -> torch.Tensor:
+    @abstractmethod
+    def scores(self, out: Any) -> Float[torch.Tensor, " n"]:
         """A score a pair, from what the network gives."""
-        raise NotImplementedError
 
 
 class ClipMatcher(PairMatcher):
@@ -97,7 +100,7 @@ class ClipMatcher(PairMatcher):
     network = "CLIPModel"
     processing = "CLIPProcessor"
 
-    def scores(self, out: Any) -> torch.Tensor:
+    def scores(self, out: Any) -> Float[torch.Tensor, " n"]:
         """Cosines, times the scale, over 100."""
         pairs = (out.text_embeds * out.image_embeds).sum(-1)
         return pairs * self.model.logit_scale.exp() / 100
@@ -109,13 +112,38 @@ class ItmMatcher(PairMatcher):
     network = "BlipForImageTextRetrieval"
     processing = "BlipProcessor"
 
-    def scores(self, out: Any) -> torch.Tensor:
+    def scores(self, out: Any) -> Float[torch.Tensor, " n"]:
         """Softmax of the head's two outputs, the second one."""
         return torch.softmax(out.itm_score, dim=-1)[:, 1]
 
 
+class ClipEmbedder:
+    """CLIP's directions of pictures.
+
+    Args:
+        place: its folder or name.
+        download: whether it may be downloaded.
+        device: that it computes on.
+    """
+
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        from transformers import CLIPModel, CLIPProcessor
+
+        self.processor = had(CLIPProcessor, place, download)
+        self.model = trained(CLIPModel, place, download).to(device)
+        self.device = device
+
+    @torch.inference_mode()
+    def directions(self, pictures: Sequence[Image.Image]) -> Float32[np.ndarray, "n d"]:
+        """One a picture, of length 1."""
+        given = self.processor(images=list(pictures), return_tensors="pt").to(self.device)
+        seen = self.model.vision_model(**given).pooler_output
+        found = self.model.visual_projection(seen)
+        return torch.nn.functional.normalize(found, dim=-1).float().cpu().numpy()
+
+
 def had(loader: Any, place: str, download: bool) -> Any:
-    """A network or processor by transformers.
+    """A processor, tokenizer or config by transformers.
 
     Raises:
         BackendError: it is neither a folder nor in the cache, and may not be downloaded.
@@ -123,16 +151,41 @@ def had(loader: Any, place: str, download: bool) -> Any:
     return quietly(lambda: loader.from_pretrained(place, local_files_only=not download), place)
 
 
+def trained(loader: Any, place: str, download: bool) -> Any:
+    """A network by transformers, ready to be asked.
+
+    Raises:
+        BackendError: it cannot be had, or its file lacks weights, which would be made up.
+    """
+    model, told = quietly(
+        lambda: loader.from_pretrained(
+            place, local_files_only=not download, output_loading_info=True
+        ),
+        place,
+    )
+    if told["missing_keys"]:
+        raise BackendError(
+            f"the model {place} shall be a {type(model).__name__}, and its files lack "
+            f"{len(told['missing_keys'])} of its weights, {min(told['missing_keys'])} among them. "
+            "It was trained for something else: take another."
+        )
+    return model.eval()
+
+
 def quietly(load: Callable[[], Any], place: str) -> Any:
     """Load without progress bars; what is missing is said in a sentence."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             return load()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise BackendError(
-            f"the model {place} could not be had: {str(error).splitlines()[0]}. Give "
+            f"the model {place} could not be had: {str(error).strip().splitlines()[0]}. Give "
             "local:FOLDER, download it once (hf download NAME), or allow_download: true."
         ) from error
+    finally:
+        logging.set_verbosity(before)

@@ -7,40 +7,57 @@ without leave only what lies in the cache is taken. A network is loaded once in 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 from fovea.errors import BackendError, ConfigError
-from fovea.synth.models.abilities import Captioner, Matcher
+from fovea.synth.models import abilities
+
+_PACKAGE = "fovea.synth.models"
+Able = TypeVar("Able")
 
 
-@cache
-def captioner(model: str, *, download: bool = False, device: str = "cpu") -> Captioner:
-    """The captioner of that name.
+@dataclass(frozen=True)
+class Kind(Generic[Able]):
+    """A kind of network: what it must be able to do, and who loads it when it is no factory's."""
 
-    Raises:
-        BackendError: it cannot be had.
-        ConfigError: its factory makes something else.
-    """
-    found = _made(model)
-    if found is None:
-        from fovea.synth.models.hub import HubCaptioner
-
-        found = HubCaptioner(place_of(model), download=download, device=device)
-    return cast(Captioner, _able(found, "captions", model))
+    able: type[Able]
+    method: str
+    """What operators call."""
+    loader: str
+    """`module:Class` of this package, made with its place, `download` and `device`."""
 
 
-@cache
-def matcher(model: str, *, kind: str = "clip", download: bool = False, device: str = "cpu") -> (
-    Matcher
-):  # fmt: skip
-    """The matcher of that name.
+CAPTIONER = Kind(abilities.Captioner, "captions", "hub:HubCaptioner")
+CLIP = Kind(abilities.Matcher, "agreement", "hub:ClipMatcher")
+ITM = Kind(abilities.Matcher, "agreement", "hub:ItmMatcher")
+DIRECTIONS = Kind(abilities.Embedder, "directions", "hub:ClipEmbedder")
+SECOND_CLASS = Kind(abilities.Judge, "judged", "judges:SecondClass")
+AESTHETICS = Kind(abilities.Judge, "judged", "judges:Aesthetics")
+FINDER = Kind(abilities.Finder, "found", "detectors:OwlVit")
+DETECTOR = Kind(abilities.Detector, "things", "detectors:ObjectDetector")
+TAGGER = Kind(abilities.Tagger, "tags", "judges:LabelTagger")
+TALKER = Kind(abilities.Talker, "answer", "talkers:HubTalker")
+REPAINTER = Kind(abilities.Repainter, "repainted", "diffusion:ImageToImage")
+MATTER = Kind(abilities.Matter, "mattes", "mattes:U2Net")
+TOKENIZER = Kind(abilities.Tokenizer, "tokens", "language:HubTokenizer")
+PIECES = Kind(abilities.Tokenizer, "tokens", "language:SentencePieces")
+KENLM = Kind(abilities.LanguageModel, "perplexities", "language:KenLM")
+LINGUIST = Kind(abilities.Linguist, "languages", "language:FastText")
+PARSER = Kind(abilities.Parser, "pipe", "grammar:spacy_pipeline")
+PHRASER = Kind(abilities.Phraser, "phrases", "grammar:NounPhrases")
+SPLITTER = Kind(abilities.Splitter, "sentences", "grammar:Punkt")
+
+
+def network(kind: Kind[Able], model: str, *, download: bool = False, device: str = "cpu") -> Able:
+    """The network of that name, loaded when it is first asked for.
 
     Args:
+        kind: what it must be able to do.
         model: its name.
-        kind: of a network of the hub: `clip` for similarity, `itm` for BLIP's matching head.
         download: whether it may be downloaded.
         device: that it computes on.
 
@@ -48,30 +65,65 @@ def matcher(model: str, *, kind: str = "clip", download: bool = False, device: s
         BackendError: it cannot be had.
         ConfigError: its factory makes something else.
     """
+    return _network(kind, model, download, device)
+
+
+@cache
+def _network(kind: Kind[Any], model: str, download: bool, device: str) -> Any:
     found = _made(model)
     if found is None:
-        from fovea.synth.models.hub import ClipMatcher, ItmMatcher
+        module, _, name = kind.loader.partition(":")
+        loader = getattr(importlib.import_module(f"{_PACKAGE}.{module}"), name)
+        found = loader(place_of(model), download=download, device=device)
+    if not callable(getattr(found, kind.method, None)):
+        raise ConfigError(
+            f"a model that is asked here has a method {kind.method}; {model} made a "
+            f"{type(found).__name__} without one. See {kind.able.__name__} in {_PACKAGE}.abilities."
+        )
+    return found
 
-        made = ClipMatcher if kind == "clip" else ItmMatcher
-        found = made(place_of(model), download=download, device=device)
-    return cast(Matcher, _able(found, "agreement", model))
+
+def forget() -> None:
+    """Let go of all networks."""
+    _network.cache_clear()
 
 
 def place_of(model: str) -> str:
-    """The folder or the hub's name.
+    """The folder, the file or the hub's name.
 
     Raises:
-        BackendError: a folder is named that is not there.
+        BackendError: something is named that is not there.
     """
     kind, colon, rest = model.partition(":")
     if colon and kind == "local":
-        if not Path(rest).is_dir():
+        path = rest.partition("?")[0]
+        if not Path(path).exists():
             raise BackendError(
-                f"the model {model} is a folder as save_pretrained writes it, and {rest} is none. "
-                "Give one that exists."
+                f"the model {model} is a folder as save_pretrained writes it, or a file, and "
+                f"{path} is neither. Give one that exists."
             )
         return rest
     return rest if colon and kind == "hf" else model
+
+
+def importable(package: str, name: str, extra: str) -> Any:
+    """An optional package.
+
+    Args:
+        package: to import.
+        name: of what needs it.
+        extra: of fovea that brings it.
+
+    Raises:
+        BackendError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise BackendError(
+            f"{name} needs the package {package}, which cannot be imported: {error}. Install it: "
+            f"pip install 'fovea-vision[{extra}]'."
+        ) from error
 
 
 def _made(model: str) -> Any:
@@ -89,12 +141,3 @@ def _made(model: str) -> Any:
             f"{target!r} cannot be had: {error}. Look at the name."
         ) from error
     return factory(**dict(parse_qsl(query)))
-
-
-def _able(found: Any, ability: str, model: str) -> Any:
-    if not callable(getattr(found, ability, None)):
-        raise ConfigError(
-            f"a model that is asked here has a method {ability}; {model} made a "
-            f"{type(found).__name__} without one. See fovea.synth.models.abilities."
-        )
-    return found

@@ -10,6 +10,10 @@ class AnalyzeConfig(DataConfig):
     """A data set is measured once, and what limits would keep of it is shown."""
 
     percentiles: list[float] = setting([0.05, 0.25, 0.5, 0.75, 0.95], "quantiles that are listed")
+    auto: bool = setting(
+        False, "leave the recipe's operators alone: measure everything cheap of auto_num rows"
+    )
+    auto_num: int = setting(1000, "rows that auto looks at", ge=1)
     pictures: int = setting(8, "samples shown of what each filter drops, and of what it keeps",
                             ge=0, le=100)  # fmt: skip
     picture_px: int = setting(150, "width of their pictures", ge=40, le=640)

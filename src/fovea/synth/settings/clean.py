@@ -29,6 +29,6 @@ class CleanConfig(DataConfig):
     op_list_to_trace: list[str] = setting([], "operators that are traced; none named, all are")
     trace_num: int = setting(10, "examples of each operator", ge=1)
     trace_keys: list[str] = setting([], "fields shown beside each example, id")
-    executor_type: Literal["default", "ray", "ray_partitioned"] = setting(
-        "default", "worker processes of this machine, or a Ray cluster", in_fingerprint=False
+    encrypt_before_export: bool = setting(
+        False, "encrypt the result and its statistics by Fernet, with encryption_key_path"
     )

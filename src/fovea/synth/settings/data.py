@@ -6,87 +6,23 @@ Their names are those of data-juicer's YAML, so that such a file is given by `--
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path as _Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
 from fovea.config import Config, Path, artifact, setting
-
-WITHOUT_EFFECT = frozenset(
-    [
-        "project_name",
-        "executor",
-        "export_in_parallel",
-        "auto_op_parallelism",
-        "use_cache",
-        "cache_compress",
-        "use_checkpoint",
-        "temp_dir",
-        "open_monitor",
-        "op_fusion",
-        "fusion_strategy",
-        "adaptive_batch_size",
-        "ray_address",
-        "partition",
-        "checkpoint",
-        "work_dir",
-        "job_id",
-        "resume",
-        "event_log_dir",
-        "strict_preflight",
-        "turbo",
-        "auto",
-        "auto_num",
-        "audio_key",
-        "video_key",
-        "encryption_key_path",
-        "load_dataset_kwargs",
-        "add_suffix",
-        "percentiles",
-        "export_original_dataset",
-        "save_stats_in_one_file",
-        "export_extra_args",
-        "export_aws_credentials",
-        "hpo_config",
-        "data_probe_algo",
-        "data_probe_ratio",
-        "preserve_intermediate_data",
-        "intermediate_storage",
-        "partition_dir",
-        "max_log_size_mb",
-        "backup_count",
-        "event_logging",
-        "debug",
-        "image_special_tokens",
-        "seed",
-        "auto_num",
-        "backbone",
-        "min_common_dep_num_to_combine",
-        "conflict_resolve_strategy",
-        "custom_config",
-        "resource_optimization",
-        "video_bytes_key",
-        "audio_bytes_key",
-        "read_options",
-    ]
-)
-"""Keys of data-juicer that have no meaning here: it is always fused, cached and resumed."""
-REFUSED = {
-    "encrypt_before_export": "files are written as they are; encrypt them afterwards",
-    "decrypt_after_reading": "files are read as they are; decrypt them before",
-    "generated_dataset_config": "give the data set's files by dataset_path",
-}
+from fovea.synth.settings.dialect import translated
 
 
 class DataConfig(Config):
     """A data set of data-juicer's form, and the operators that look at it."""
 
     dataset_path: tuple[Path, ...] = artifact(
-        "samples", "jsonl, json or parquet, also .gz, or a folder of them; a list is one data set"
+        "samples",
+        "jsonl, json or parquet, also .gz or .zst, or a folder of them; a list is one data set",
     )
     weights: list[float] = setting(
-        [], "how much of each file is taken, by weights from 0 to 1; all of it where none is given"
+        [], "how much of each file is taken, 0.5 is half of its rows; above 1 they are relative"
     )
     max_sample_num: int = setting(0, "rows that are read at most, drawn by the seed; 0 reads all",
                                   ge=0)  # fmt: skip
@@ -142,6 +78,28 @@ class DataConfig(Config):
         0, "rows that are done, and kept when interrupted, together; 0 chooses by their cost",
         ge=0, in_fingerprint=False, advanced=True,
     )  # fmt: skip
+    executor_type: Literal["default", "ray", "ray_partitioned"] = setting(
+        "default", "worker processes of this machine, or of a Ray cluster", in_fingerprint=False
+    )
+    ray_address: str = setting(
+        "auto", "of the cluster: auto, host:6379, or local for one of its own",
+        local_only=True, in_fingerprint=False,
+    )  # fmt: skip
+    project_name: str = setting(
+        "", "label of the work, which stands in the report", in_fingerprint=False, advanced=True
+    )
+    temp_dir: str | None = setting(
+        None, "folder for what is unpacked or drawn before it is read; else the run's own",
+        local_only=True, in_fingerprint=False, advanced=True,
+    )  # fmt: skip
+    decrypt_after_reading: bool = setting(False, "the data set's files are encrypted by Fernet")
+    encryption_key_path: str | None = setting(
+        None, "file of the Fernet key; else the variable DJ_ENCRYPTION_KEY has it",
+        local_only=True, in_fingerprint=False,
+    )  # fmt: skip
+    open_monitor: bool = setting(
+        False, "watch processor and memory, and what each operator took", in_fingerprint=False
+    )
     ignored: list[str] = setting(
         [], "keys of the YAML that have no effect here; filled in by itself",
         in_fingerprint=False, advanced=True,
@@ -151,77 +109,9 @@ class DataConfig(Config):
     @classmethod
     def _from_data_juicer(cls, data: Any) -> Any:
         """Read what data-juicer's YAML says in words of its own."""
-        if not isinstance(data, Mapping):
-            return data
-        given: dict[str, Any] = {str(name): value for name, value in data.items()}
-        _refuse(given)
-        idle = sorted((WITHOUT_EFFECT | set(REFUSED)) & set(given) - set(cls.model_fields))
-        if idle:
-            given["ignored"] = sorted({*given.get("ignored", ()), *idle})
-        given = {name: value for name, value in given.items() if name not in idle}
-        _listed(given)
-        _place(given)
-        return given
+        return translated(data, cls.model_fields) if isinstance(data, Mapping) else data
 
     @property
     def quirks(self) -> list[str]:
         """The habits that were asked for, by name."""
         return self.compat
-
-
-def _refuse(given: Mapping[str, Any]) -> None:
-    for name, instead in REFUSED.items():
-        if given.get(name):
-            raise ValueError(f"{name} is not done here: {instead}")
-
-
-def _listed(given: dict[str, Any]) -> None:
-    """One word stands for a list of one; nothing for none."""
-    for name in ("text_keys", "suffixes", "validators", "process", "custom_operator_paths"):
-        if name in given and given[name] is None:
-            given[name] = []
-        elif isinstance(given.get(name), str):
-            given[name] = [given[name]]
-    compat = given.get("compat")
-    if isinstance(compat, bool):
-        given["compat"] = ["all"] if compat else []
-
-
-def _place(given: dict[str, Any]) -> None:
-    """`dataset_path: 0.5 a.jsonl 0.5 b.jsonl`, and `dataset: {configs: [...]}`."""
-    listed = given.pop("dataset", None)
-    if isinstance(listed, Mapping):
-        configs = [c for c in listed.get("configs") or () if isinstance(c, Mapping)]
-        for config in configs:
-            if config.get("type", "local") != "local":
-                raise ValueError(
-                    f"dataset.configs has type {config['type']}; only local files are read. Give"
-                    " their path"
-                )
-        given["dataset_path"] = [str(config.get("path")) for config in configs]
-        if any("weight" in config for config in configs):
-            given["weights"] = [float(config.get("weight", 1.0)) for config in configs]
-        if listed.get("max_sample_num"):
-            given["max_sample_num"] = listed["max_sample_num"]
-        return
-    path = given.get("dataset_path")
-    words = str(path).split() if isinstance(path, str | _Path) else []
-    if len(words) > 1 and not _Path(str(path)).exists():
-        weights, paths = _weighed(words)
-        given["dataset_path"] = paths
-        if weights:
-            given["weights"] = weights
-
-
-def _weighed(words: list[str]) -> tuple[list[float], list[str]]:
-    weights: list[float] = []
-    paths: list[str] = []
-    weight, has_any = 1.0, False
-    for word in words:
-        try:
-            weight, has_any = float(word), True
-        except ValueError:
-            weights.append(weight)
-            paths.append(word)
-            weight = 1.0
-    return (weights if has_any else []), paths
