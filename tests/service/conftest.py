@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from fovea.runs.run import Run
 from fovea.service import processes
+from fovea.service.jobs import Job, JobStore, new_id
+from fovea.service.outcome import result
 
 TOYS = str(Path(__file__).parent / "toys")
 PATIENCE_S = 120.0
@@ -74,6 +78,16 @@ class Service:
     def job(self, id: str) -> dict[str, Any]:
         return self.client.get(f"/v1/jobs/{id}").json()
 
+    def adopt(self, run: Path, kind: str, owner: str = "local") -> str:
+        """The id of a job that is done, and whose run is this one in the folder of runs."""
+        job = Job(new_id(), owner, kind, {}, "", 1, run.name, "", state="succeeded")
+        job.started = job.ended = job.created
+        job.result = result(Run.open(run))
+        store = JobStore(f"sqlite:///{self.folder / '.service/jobs.sqlite'}")
+        store.enqueue(job)
+        store.close()
+        return job.id
+
     def hurry(self, id: str) -> None:
         """Have a toy at work end its pauses."""
         (self.folder / self.job(id)["run"] / "hurry").touch()
@@ -90,7 +104,7 @@ class Service:
         patience_s: float = PATIENCE_S,
     ) -> Any:
         """The job once it is so far: by default, at its end."""
-        deadline = time.monotonic() + patience_s
+        deadline, job = time.monotonic() + patience_s, {}
         while time.monotonic() < deadline:
             job = self.job(id)
             if reached(job) if reached else job["state"] in ("succeeded", "failed", "cancelled"):
@@ -137,3 +151,36 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy stages can be imported by the tests, too."""
     monkeypatch.syspath_prepend(TOYS)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """An application, and a function that asks it: no socket, no job at work."""
+    from fovea.service.app import create_app
+    from fovea.service.command import settings_of
+
+    made: list[Any] = []
+
+    def start(*words: str) -> Any:
+        options = ["--runs", str(tmp_path / "runs"), "--device", "cpu", "--no-preload", *words]
+        served = create_app(settings_of(options, variables={}, folder=tmp_path).config)
+        made.append(served)
+
+        def ask(
+            method: str, path: str, host: str = "http://127.0.0.1", **more: Any
+        ) -> httpx.Response:
+            async def once() -> httpx.Response:
+                client = more.pop("client", ("127.0.0.1", 5))
+                transport = httpx.ASGITransport(served, client=client)
+                async with httpx.AsyncClient(transport=transport, base_url=host) as asking:
+                    return await asking.request(method, path, **more)
+
+            return anyio.run(once)
+
+        ask.here = served.app.state.service  # type: ignore[attr-defined]
+        ask.gate = served.app.state.service.gate  # type: ignore[attr-defined]
+        return ask
+
+    yield start
+    for served in made:
+        served.app.state.service.store.close()

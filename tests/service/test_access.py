@@ -1,23 +1,17 @@
 """Who may do what: every route, asked by everybody; how callers are known, counted, let in."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
-import httpx
 import pytest
 from fastapi.routing import APIRoute
 
 from fovea.errors import ConfigError
 from fovea.service import app as application
 from fovea.service.access.command import main as keys
-from fovea.service.access.gate import SESSION
-from fovea.service.app import create_app
 from fovea.service.command import main as serve
-from fovea.service.command import settings_of
-from fovea.service.envelope import Envelope
 
 if TYPE_CHECKING:
     from conftest import Service
@@ -64,7 +58,8 @@ WHO_MAY: dict[str, str | tuple[str, ...]] = {
     "POST /v1/keys": ADMIN,
     "DELETE /v1/keys/{id}": ADMIN,
     "POST /v1/auth/token": KNOWN,
-    "DELETE /v1/auth/token": OPEN,
+    "POST /v1/auth/session": KNOWN,
+    "DELETE /v1/auth/session": OPEN,
     "GET /v1/webhooks": ADMIN,
     "POST /v1/webhooks": ADMIN,
     "DELETE /v1/webhooks/{event_type}": ADMIN,
@@ -93,39 +88,6 @@ WHO_MAY: dict[str, str | tuple[str, ...]] = {
     "GET /runs": ADMIN,
     "GET /runs/{run}/{name:path}": ADMIN,
 }  # fmt: skip
-
-
-def make_app(folder: Path, *words: str) -> Envelope:
-    options = ["--runs", str(folder / "runs"), "--device", "cpu", "--no-preload", *words]
-    return create_app(settings_of(options, variables={}, folder=folder).config)
-
-
-@pytest.fixture
-def asked(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """An application, and a function that asks it: no socket, no job at work."""
-    made: list[Envelope] = []
-
-    def start(*words: str) -> Any:
-        served = make_app(tmp_path, *words)
-        made.append(served)
-
-        def ask(
-            method: str, path: str, host: str = "http://127.0.0.1", **more: Any
-        ) -> httpx.Response:
-            async def once() -> httpx.Response:
-                client = more.pop("client", ("127.0.0.1", 5))
-                transport = httpx.ASGITransport(served, client=client)
-                async with httpx.AsyncClient(transport=transport, base_url=host) as asking:
-                    return await asking.request(method, path, **more)
-
-            return anyio.run(once)
-
-        ask.gate = served.app.state.service.gate  # type: ignore[attr-defined]
-        return ask
-
-    yield start
-    for served in made:
-        served.app.state.service.store.close()
 
 
 def routes() -> set[str]:
@@ -205,30 +167,6 @@ def test_a_token_may_have_fewer_scopes_and_never_more(asked: Callable[..., Any])
     bearer = {"Authorization": f"Bearer {given['access_token']}"}
     assert ask("GET", "/v1/jobs", headers=bearer).status_code == 200
     assert ask("POST", "/v1/predict", headers=bearer).status_code == 403
-
-
-def test_the_cookie_of_the_pages_is_closed_to_scripts_and_to_other_sites(
-    asked: Callable[..., Any],
-) -> None:
-    ask = asked("access.mode=keys+jwt")
-    _, key = ask.gate.keys.create("me", [READ])
-    headers = {"X-API-Key": key}
-    answer = ask("POST", "/v1/auth/token", headers=headers, json={"cookie": True})
-    cookie = answer.headers["set-cookie"]
-    assert cookie.startswith(f"{SESSION}=")
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    assert "Secure" not in cookie
-    own = {"Cookie": cookie.partition(";")[0]}
-    assert ask("GET", "/v1/jobs", headers=own).status_code == 200
-    foreign = ask("GET", "/v1/jobs", headers=own | {"Origin": "https://evil.example"})
-    assert (foreign.status_code, foreign.json()["code"]) == (403, "foreign_origin")
-    assert "max-age=0" in ask("DELETE", "/v1/auth/token").headers["set-cookie"].lower()
-    over_tls = ask(
-        "POST", "/v1/auth/token", "https://127.0.0.1", headers=headers, json={"cookie": True}
-    )
-    assert "Secure" in over_tls.headers["set-cookie"]
-    assert over_tls.headers["strict-transport-security"].startswith("max-age=")
 
 
 def test_without_tokens_a_key_goes_and_a_token_does_not(asked: Callable[..., Any]) -> None:

@@ -155,6 +155,7 @@ SHOWN: dict[str, str] = {
     "access.anonymous_rate_limit": "test_access::"
     "test_too_many_requests_are_told_when_to_come_again",
     "access.rate_window_s": "test_limits::test_the_window_moves",
+    "access.session_lifetime_s": "test_sessions::test_a_cookie_ends_with_its_time",
     "access.tokens.issuer": "test_keys::test_a_token_that_is_not_right_is_refused",
     "access.tokens.audience": "test_keys::test_a_token_that_is_not_right_is_refused",
     "access.tokens.lifetime_s": "test_access::test_a_token_may_have_fewer_scopes_and_never_more",

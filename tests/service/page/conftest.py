@@ -35,12 +35,21 @@ class Sight:
         name = view.partition("?")[0]
         self.page.wait_for_selector(f"#main[data-ready='{name}']", state="attached")
 
-    def wait(self, claim: str) -> None:
-        """Wait until a JavaScript expression is true; the page's policy forbids polling inside."""
-        end = time.monotonic() + PATIENCE_S
-        while not self.page.evaluate(f"() => Boolean({claim})"):
+    def wait(self, claim: str, *, inside: Any = None) -> None:
+        """Wait until a JavaScript expression is true, on the page or in a frame of it.
+
+        The page's policy forbids polling in there.
+        """
+        where, end = inside or self.page, time.monotonic() + PATIENCE_S
+        while not where.evaluate(f"() => Boolean({claim})"):
             assert time.monotonic() < end, f"{claim} did not come true: {self.complaints}"
             time.sleep(0.2)
+
+    def viewer(self) -> Any:
+        """The viewer inside a job's page, once it has drawn its scene."""
+        frame = self.page.locator(".view-frame iframe").element_handle().content_frame()
+        self.wait("window.fovea && fovea.ready", inside=frame)
+        return frame
 
     def drop(self, *files: Path) -> None:
         """Drop files anywhere on the page, as a hand would."""

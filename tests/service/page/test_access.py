@@ -3,12 +3,17 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import PATIENCE_S
+from made_runs import make_run, three_balls
 from playwright.sync_api import expect
+
+from fovea.scene.ply import write_ply
 
 pytestmark = pytest.mark.browser
 
@@ -80,29 +85,69 @@ def test_keys_lead_everywhere_and_are_listed(service: Any, look: Callable[..., A
     assert {"Photographs", "Jobs", "New job", "Choose photographs", "Try sample 1"} <= reached
 
 
-def test_a_service_with_keys_asks_for_one_and_opens(
-    make_service: Callable[..., Any], look: Callable[..., Any], tmp_path: Path
-) -> None:
-    made = [sys.executable, "-m", "fovea", "keys", "create", "me", "--scopes", "admin"]
-    said = subprocess.run(
-        [*made, "--runs", str(tmp_path / "runs")], capture_output=True, text=True, check=True
-    )
+def until(claim: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not claim():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def key_of(folder: Path) -> str:
+    """A new key that may do everything, whose jobs belong to `team`."""
+    made = ["keys", "create", "me", "--scopes", "admin", "--owner", "team", "--runs", str(folder)]
+    words = [sys.executable, "-m", "fovea", *made]
+    said = subprocess.run(words, capture_output=True, text=True, check=True)
     key = re.search(r"fv_\w+_\S+", said.stdout)
     assert key, said.stdout
-    service = make_service("--access.mode", "keys+jwt")
+    return key[0]
+
+
+def test_a_service_with_keys_opens_with_one_and_shows_pictures_and_scenes(
+    make_service: Callable[..., Any], look: Callable[..., Any], tmp_path: Path
+) -> None:
+    key = key_of(tmp_path / "runs")
+    service = make_service("--access.mode", "keys", "--access.session_lifetime_s", "20")
+    write_ply(tmp_path / "balls.ply", three_balls(200))
+    run = make_run(service.folder / "2026-11-21_1200_balls_abcd", tmp_path / "balls.ply")
+    job = service.adopt(run, "relight.fit", owner="team")
     sight = look(service.url)
     page = sight.page
     page.wait_for_selector("dialog[open] #key-input")
     page.fill("#key-input", "fv_wrong_wrong")
     page.click("dialog .go")
     expect(page.locator("dialog .trouble")).to_have_text("The service does not take this key.")
-    page.fill("#key-input", key[0])
+    page.fill("#key-input", key)
     page.click("dialog .go")
     expect(page.locator("dialog")).to_have_count(0)
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    sight.complaints.clear()  # of what was not let in, as it should be
     sight.go("jobs")
-    expect(page.locator(".nothing")).to_be_visible()
-    cookies = page.context.cookies()
-    assert [cookie["httpOnly"] for cookie in cookies if "session" in cookie["name"]] == [True]
+    sight.wait(f"document.querySelector('[data-id=\"{job}\"] img.thumb')?.naturalWidth")
+    sight.go(f"jobs/{job}")
+    sight.wait("document.querySelector('.gallery img')?.naturalWidth")
+    assert sight.viewer().evaluate("() => fovea.view.mesh.packedSplats.numSplats") == 600
+    with page.expect_download() as download:
+        page.click("[aria-label='Save scene.ply']")
+    assert download.value.path().stat().st_size == (tmp_path / "balls.ply").stat().st_size
+    me = "async () => (await fetch('/v1/me')).status"
+    assert page.evaluate(me) == 401, "the cookie opens what jobs made, and nothing else"
+    sight.complaints.clear()
+    other = page.context.new_page()  # has the key from the first tab
+    other.goto(service.url)
+    other.wait_for_selector("html[data-ready]", state="attached")
+    assert other.evaluate("() => document.querySelector('dialog')") is None
+    assert other.evaluate("() => sessionStorage.getItem('fovea.key')") == key
+    other.close()
+    assert sight.complaints == []
+    first = cookie["value"]
+    until(lambda: page.context.cookies()[0]["value"] != first)
+    page.click("#key")
+    page.click("dialog button:has-text('Forget')")
+    page.wait_for_selector("dialog[open] #key-input")
+    assert page.context.cookies() == []
+    assert page.locator("dialog button:has-text('Forget')").count() == 0
+    assert page.evaluate("() => sessionStorage.length") == 0
     assert sight.foreign == []
 
 

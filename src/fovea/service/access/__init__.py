@@ -7,6 +7,7 @@ shows an API key, or a token that was given for one.
     gate        what a request must show: not a foreign page, who it is, not too often
     keys        API keys in a table beside the jobs
     tokens      JSON Web Tokens: ours, and those of one other issuer
+    sessions    the cookie that opens pictures, films and files of the page, and nothing else
     limits      how often a key or an address may ask
     secrets     what signs tokens, sessions and webhooks
     command     `fovea keys`

@@ -16,9 +16,10 @@ from fastapi import Request
 
 from fovea.errors import ConfigError
 from fovea.service.access.caller import Caller
-from fovea.service.access.keys import KeyStore, unauthorised
+from fovea.service.access.keys import ApiKey, KeyStore, unauthorised
 from fovea.service.access.limits import RateLimits
 from fovea.service.access.secrets import Secrets
+from fovea.service.access.sessions import Sessions, shown_with
 from fovea.service.access.tokens import Tokens
 from fovea.service.problems import RefusedError
 from fovea.service.settings.access import Door, is_loopback
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 LOCAL = Caller("local")
 """Whoever sits at this machine."""
-SESSION = "fovea_session"
-"""The cookie that carries a token for the pages, whose pictures and films can send no header."""
 
 
 class Gate:
@@ -50,6 +49,7 @@ class Gate:
         self.tokens = (
             Tokens(access.tokens, self.secrets.get("tokens")) if self.mode == "keys+jwt" else None
         )
+        self.sessions = Sessions(self.secrets.get("sessions"), access.session_lifetime_s)
         limits_apply = self.mode != "none" or not self.is_local
         self.limits = RateLimits(
             with_key=access.rate_limit if limits_apply else 0,
@@ -98,6 +98,9 @@ class Gate:
 
     def _identified(self, request: Request) -> Caller:
         text, is_key = _credentials(request)
+        if not text and (cookie := shown_with(request)):
+            key = self._valid(self.sessions.key_of(cookie), "session")
+            return Caller(key.owner, frozenset(key.scopes), key.id, by_token=True)
         if not text:
             raise unauthorised(
                 "no_key",
@@ -112,12 +115,17 @@ class Gate:
         claims = self.tokens.read(text)
         if claims.key_id is None:
             return Caller(claims.owner, claims.scopes, by_token=True)
-        key = self.keys.get(claims.key_id)
-        state = key.state(self.keys.clock()) if key else "revoked"
-        if key is None or state != "valid":
-            raise unauthorised(f"key_{state}", f"the key of this token is {state}. Get another.")
+        key = self._valid(claims.key_id, "token")
         scopes = claims.scopes.intersection(key.scopes)
         return Caller(key.owner, scopes, key.id, by_token=True)
+
+    def _valid(self, id: str, what: str) -> ApiKey:
+        """The key that something was given for; with the key it ends, too."""
+        key = self.keys.get(id)
+        state = key.state(self.keys.clock()) if key else "revoked"
+        if key is None or state != "valid":
+            raise unauthorised(f"key_{state}", f"the key of this {what} is {state}. Get another.")
+        return key
 
     def _check_origin(self, request: Request) -> None:
         host = request.headers.get("host", "")
@@ -162,7 +170,7 @@ def _credentials(request: Request) -> tuple[str, bool]:
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip(), text.strip().startswith("fv_")
-    return request.cookies.get(SESSION, ""), False
+    return "", False
 
 
 def _address(request: Request) -> str:

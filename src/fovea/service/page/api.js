@@ -139,3 +139,10 @@ export function save(href, name) {
   Object.assign(link, { href, download: name });
   link.click();
 }
+
+/** Save what the browser has itself. @param {Blob} file @param {string} name */
+export function saveFile(file, name) {
+  const href = URL.createObjectURL(file);
+  save(href, name);
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}

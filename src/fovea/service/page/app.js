@@ -6,7 +6,7 @@ import { dropped, hasFiles } from "./files.js";
 import { openJob } from "./job.js";
 import { openJobs } from "./joblist.js";
 import { load, say, switchLanguage, translate } from "./languages.js";
-import { enter, forget, renew } from "./key.js";
+import { begin as beginSession, enter, forget, key } from "./key.js";
 import { openStart } from "./start.js";
 import { jobs } from "./store.js";
 import { openStudies } from "./studies.js";
@@ -94,7 +94,7 @@ function askForKey(isAgain) {
     const form = make("form", { method: "dialog", className: "keyform" },
       make("p", { text: say("key.text") }), make("label", { htmlFor: input.id, text: say("key.label") }), input,
       isAgain && make("p", { className: "trouble", role: "alert", text: say("key.wrong") }),
-      make("footer", {}, button({ word: say("key.forget"), press: () => { forget(); opened.close("forget"); } }),
+      make("footer", {}, key() ? button({ word: say("key.forget"), press: forget }) : null,
         make("button", { type: "submit", value: "use", className: "go", text: say("key.use") })));
     const opened = dialog(say("key.title"), say("close"), form);
     opened.addEventListener("close", () => done(opened.returnValue === "use" ? input.value.trim() : ""));
@@ -113,7 +113,10 @@ async function letIn() {
 
 /** One question at a time, however many answers were 401; none after somebody has given up. @type {Promise<boolean>|null} */
 let asking = null;
-doorkeeper.ask = () => (asking ??= letIn().then((isIn) => { if (isIn) asking = null; return isIn; }));
+doorkeeper.ask = () => {
+  find("key").hidden = false;
+  return (asking ??= letIn().then((isIn) => { if (isIn) asking = null; return isIn; }));
+};
 
 // ---- keys -------------------------------------------------------------------------------------------------------------
 
@@ -207,12 +210,13 @@ function listen() {
 }
 
 async function begin() {
-  await Promise.all([load(), renew()]);
+  await Promise.all([load(), beginSession()]);
   for (const link of document.querySelectorAll("[data-drawing]")) link.prepend(icon(/** @type {any} */ (link.getAttribute("data-drawing"))));
   const asked = new URLSearchParams(location.search).get("theme") ?? fovea.remembered("fovea.theme");
   setTheme(asked ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   retell();
   listen();
+  find("key").hidden = !key(); // until somebody asks for one
   // The shelf is there from the start where the service answers quickly; a person who looks for a key need not wait.
   await Promise.race([jobs.refresh(), new Promise((done) => setTimeout(done, 600))]);
   await route();

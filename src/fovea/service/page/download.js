@@ -1,6 +1,6 @@
 // A scene in any format: the file as it is, or one that photo.convert makes of it.
 
-import { save, start } from "./api.js";
+import { save, saveFile, start } from "./api.js";
 import { dialog, make } from "./elements.js";
 import { say, size } from "./languages.js";
 import { shelf } from "./shelf.js";
@@ -41,7 +41,7 @@ export function openDownload(item) {
   /** @param {string} format @param {string} name @param {(text: string) => void} say_ */
   async function fetchAs(format, name, say_) {
     const most = Number(budget.value);
-    if (format === scene.format && scene.href && !most) return save(scene.href, name);
+    if (format === scene.format && !most) return scene.href ? save(scene.href, name) : saveFile(/** @type {File} */ (item.file), name);
     say_(say("download.converting"));
     const asked = jobs.note(await start("photo.convert", {
       scene: await shelf.reference(item), format, check: false, ...(most ? { budget: most } : {}),

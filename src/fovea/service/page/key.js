@@ -1,7 +1,14 @@
-// The caller's key. It is shown to the service once for a cookie that no script can read, which then opens everything,
-// pictures and films, too; the key itself stays in this tab to ask for the next cookie.
+// The caller's key. Requests show it in a header. Pictures, films and saved files can show nothing, so the service gives
+// a cookie for the key, which no script can read, which opens those alone, and which is renewed while the page is open.
+// The key itself stays in the tabs of this page: a new one asks the others for it.
 
 const NAME = "fovea.key";
+const RENEW_AT = 0.7; // of a cookie's life
+const ANSWER_MS = 150;
+
+/** The tabs of this page. */
+const tabs = new BroadcastChannel(NAME);
+let timer = 0, renewAt = Infinity;
 
 /** The key, for the header of a request; empty where none was asked for. */
 export function key() {
@@ -12,32 +19,55 @@ export function key() {
   }
 }
 
-let timer = 0;
-
 /** Take a key, and the cookie that the service gives for it; says whether the service takes it. @param {string} text */
 export async function enter(text) {
-  const answer = await fetch("/v1/auth/token", {
-    method: "POST", headers: { "X-API-Key": text, "Content-Type": "application/json" }, body: JSON.stringify({ cookie: true }),
-  });
+  const answer = await fetch("/v1/auth/session", { method: "POST", headers: { "X-API-Key": text } });
   if (answer.status === 401) return false;
   sessionStorage.setItem(NAME, text);
   if (answer.ok) {
     const { expires_in: seconds } = await answer.json();
+    const wait = RENEW_AT * 1000 * seconds;
     clearTimeout(timer);
-    timer = window.setTimeout(renew, Math.min(800 * seconds, 2 ** 31 - 1)); // well before it ends
+    timer = window.setTimeout(renew, wait);
+    renewAt = Date.now() + wait;
   }
   return true;
 }
 
 /** A new cookie for the key of this tab. */
-export async function renew() {
+async function renew() {
   const text = key();
   if (text) await enter(text).catch(() => false);
 }
 
-/** Forget the key, and take the cookie away. */
-export function forget() {
+/** Forget the key in every tab, with all that was shown for it, and take the cookie away. */
+export async function forget() {
   sessionStorage.removeItem(NAME);
-  clearTimeout(timer);
-  return fetch("/v1/auth/token", { method: "DELETE" });
+  tabs.postMessage({ forget: true });
+  await fetch("/v1/auth/session", { method: "DELETE" }).catch(() => {});
+  location.reload();
+}
+
+/** The key of this tab, or of another one of this page, at work from the first picture on. */
+export async function begin() {
+  tabs.addEventListener("message", ({ data }) => {
+    if (data.ask && key()) tabs.postMessage({ key: key() });
+    if (data.forget && key()) {
+      sessionStorage.removeItem(NAME);
+      location.reload();
+    }
+  });
+  // Timers stand still while a machine sleeps.
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && Date.now() > renewAt) renew(); });
+  if (!key()) await fromAnotherTab();
+  await renew();
+}
+
+function fromAnotherTab() {
+  return new Promise((done) => {
+    const hear = (/** @type {MessageEvent} */ { data }) => { if (data.key) { sessionStorage.setItem(NAME, data.key); done(undefined); } };
+    tabs.addEventListener("message", hear);
+    tabs.postMessage({ ask: true });
+    setTimeout(() => { tabs.removeEventListener("message", hear); done(undefined); }, ANSWER_MS);
+  });
 }

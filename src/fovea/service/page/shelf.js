@@ -33,6 +33,8 @@ class Shelf extends EventTarget {
     this.names = kept("names", {});
     /** @type {string[]} */
     this.removed = kept("removed", []);
+    /** Scenes that somebody went to by their job, whatever else stands here. @type {Set<string>} */
+    this.wanted = new Set();
     /** @type {Map<string, string>} */
     this.pictures = new Map();
     /** @type {(() => Promise<void>)[]} */
@@ -134,7 +136,8 @@ class Shelf extends EventTarget {
       const isAgain = made && shown.has(made.sha256);
       if (made) shown.add(made.sha256);
       const isOurs = job.kind === "photo.predict" && (OPEN.includes(job.state) || job.id in this.names);
-      if (this.removed.includes(job.id) || ASIDE.includes(job.kind) || isAgain || !(made || isOurs)) {
+      const isAside = this.removed.includes(job.id) || ASIDE.includes(job.kind) || isAgain || !(made || isOurs);
+      if (isAside && !this.wanted.has(job.id)) {
         this.items.delete(job.id);
         continue;
       }
@@ -155,9 +158,18 @@ class Shelf extends EventTarget {
     this.changed();
   }
 
+  /** Put a job's scene on the list, even one that was taken off. @param {string} id */
+  want(id) {
+    this.wanted.add(id);
+    this.removed = this.removed.filter((one) => one !== id);
+    keep("removed", this.removed);
+    this.look();
+  }
+
   /** @param {string} id */
   remove(id) {
     const item = this.items.get(id);
+    this.wanted.delete(id);
     if (item?.file) URL.revokeObjectURL(item.picture);
     this.items.delete(id);
     if (item?.job) {

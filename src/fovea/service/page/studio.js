@@ -10,7 +10,7 @@ import { number, say } from "./languages.js";
 import { lookPanel } from "./look.js";
 import { showQueue } from "./queue.js";
 import { keep, kept } from "./settings.js";
-import { shelf } from "./shelf.js";
+import { sceneOf, shelf } from "./shelf.js";
 import { jobs } from "./store.js";
 import { LOOK, Walk } from "./walk.js";
 
@@ -134,7 +134,7 @@ class Studio {
     this.walk.attend(id);
     this.setMode(this.mode);
     this.refresh();
-    history.replaceState(null, "", id.startsWith("~") ? "#/" : `#/scene/${id}`);
+    if (this.element.isConnected) history.replaceState(null, "", id.startsWith("~") ? "#/" : `#/scene/${id}`);
   }
 
   /** Show one beside the others, or hide it. @param {string} id */
@@ -251,10 +251,20 @@ class Studio {
 let made;
 export const studio = () => (made ??= new Studio());
 
+/** Show the scene of a job, once there is one. @param {string} id */
+async function show(id) {
+  await jobs.find(id);
+  shelf.want(id);
+  const job = await jobs.ended(id);
+  if (!location.hash.endsWith(id)) return; // somebody has gone on meanwhile
+  if (sceneOf(job)) studio().open(id);
+  else tell(say("stage.none"), { isBad: true });
+}
+
 /** Show the studio, and a scene in it where the address names one. @param {string} [id] */
 export function openStudio(id) {
   const here = studio();
-  if (id && id !== here.current) jobs.find(id).then(() => here.open(id));
+  if (id && id !== here.current) show(id);
   else if (!here.current) fovea.ready = true;
   return { element: here.element };
 }

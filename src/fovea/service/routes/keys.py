@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from fovea.service.access import ApiKey, Scope, needs
-from fovea.service.access.gate import SESSION
+from fovea.service.access import ApiKey, Caller, Scope, needs, sessions, visitor
 from fovea.service.problems import RESPONSES, RefusedError, not_found
 from fovea.service.settings.access import Door
-from fovea.service.state import Here, Who
+from fovea.service.state import Here, Service, Who
 
 router = APIRouter(prefix="/v1", tags=["access"], responses=RESPONSES)
 
@@ -80,7 +79,6 @@ class TokenRequest(BaseModel, extra="forbid"):
 
     scopes: list[Scope] | None = Field(None, max_length=4, description="those of the key, or fewer")
     lifetime_s: int | None = Field(None, ge=10, description="no longer than the service allows")
-    cookie: bool = Field(False, description="whether it is also set as the cookie of the pages")
 
 
 class TokenView(BaseModel):
@@ -90,6 +88,12 @@ class TokenView(BaseModel):
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
     scope: str
+
+
+class SessionView(BaseModel):
+    """That a cookie was set, which no script can read."""
+
+    expires_in: int = Field(description="seconds")
 
 
 @router.get("/me")
@@ -130,11 +134,11 @@ def revoke(id: str, here: Here) -> KeyView:
 
 @router.post("/auth/token")
 def token(
-    request: Request, response: Response, here: Here, who: Who, wanted: TokenRequest | None = None
+    response: Response, here: Here, who: Who, wanted: TokenRequest | None = None
 ) -> TokenView:
     """Give a token for the API key of this request, so that the key need not travel any more."""
     given, wanted = here.gate.tokens, wanted or TokenRequest.model_validate({})
-    key = here.gate.keys.get(who.key_id) if who.key_id and not who.by_token else None
+    key = _shown_key(here, who)
     if given is None or key is None:
         raise RefusedError(
             403,
@@ -145,23 +149,38 @@ def token(
     scopes = [scope for scope in key.scopes if scope in (wanted.scopes or key.scopes)]
     lifetime_s = min(wanted.lifetime_s or given.settings.lifetime_s, given.settings.lifetime_s)
     text = given.issue(key, scopes, lifetime_s)
-    if wanted.cookie:
-        response.set_cookie(
-            SESSION,
-            text,
-            max_age=lifetime_s,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
     response.headers["Cache-Control"] = "no-store"
     return TokenView(access_token=text, expires_in=lifetime_s, scope=" ".join(scopes))
 
 
-@router.delete("/auth/token", status_code=204)
-def sign_out(response: Response) -> None:
-    """Take the cookie of the pages away."""
-    response.delete_cookie(SESSION, httponly=True, samesite="strict")
+@router.post("/auth/session")
+def begin_session(request: Request, response: Response, here: Here, who: Who) -> SessionView:
+    """Give the page a cookie for the API key of this request.
+
+    With it a browser fetches pictures, films and files of the key's jobs, and nothing else.
+    """
+    key = _shown_key(here, who)
+    if key is None:
+        raise RefusedError(
+            403,
+            "no_session",
+            f"a session is given to who shows an API key, and here access.mode is"
+            f" {here.gate.mode}. Call with the header X-API-Key where keys are asked for.",
+        )
+    here.gate.sessions.begin(key, response, is_secure=request.url.scheme == "https")
+    response.headers["Cache-Control"] = "no-store"
+    return SessionView(expires_in=here.gate.sessions.lifetime_s)
+
+
+@router.delete("/auth/session", status_code=204, dependencies=[Depends(visitor)])
+def end_session(response: Response) -> None:
+    """Take the cookie of the page away."""
+    sessions.end(response)
+
+
+def _shown_key(here: Service, who: Caller) -> ApiKey | None:
+    """The API key itself that this request shows: what was given for a key gives nothing more."""
+    return here.gate.keys.get(who.key_id) if who.key_id and not who.by_token else None
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -29,6 +29,7 @@ LOOKING = [needs("predict", "jobs:read")]
 HERE = Path(__file__).parents[1] / "page"
 FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable"}
 ASK_AGAIN = {"Cache-Control": "no-cache"}
+OWN = {"Cache-Control": "private, no-cache"}
 PICTURES = (".jpg", ".jpeg", ".png")
 MOST_RUNS = 40
 
@@ -75,7 +76,7 @@ def of_job(
     if name == "page.json":
         return not_begun(found.kind)
     if name == "picture":
-        return Response(status_code=204, headers=ASK_AGAIN)
+        return Response(status_code=204, headers=OWN)
     raise not_found("run", found.run, f"The job is {found.public_state}.")
 
 
@@ -116,14 +117,14 @@ def _of_run(folder: Path, name: str, known: str) -> Any:
     path = assets().get(name) or locate(folder, name)
     if path is None:
         raise not_found("file", name)
-    return _file(path)
+    return _file(path, OWN)
 
 
 def _picture(folder: Path, known: str) -> Response:
     content = thumbnail(folder)
     if content is None:
-        return Response(status_code=204, headers=ASK_AGAIN)
-    headers = {**ASK_AGAIN, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+        return Response(status_code=204, headers=OWN)
+    headers = {**OWN, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
     if known == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type="image/jpeg", headers=headers)

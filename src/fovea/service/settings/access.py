@@ -69,6 +69,9 @@ class AccessConfig(Config):
         120, "the same of an address that shows no valid key; 0: any number", ge=0
     )
     rate_window_s: int = setting(60, "length of that window in s", ge=1)
+    session_lifetime_s: int = setting(
+        900, "how long the page's cookie, which it renews, is valid in s", ge=10, le=86_400
+    )
     tokens: TokenConfig = setting(TokenConfig(), "JSON Web Tokens")
 
 
