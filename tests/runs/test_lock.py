@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
 from fovea.errors import BusyError
+from fovea.runs import processes
 from fovea.runs.lock import TOKEN, RunLock, is_held, owner
 
 HOLDER = """
@@ -56,11 +57,37 @@ def test_the_lock_of_a_killed_owner_is_free_and_its_leftovers_are_ended(tmp_path
     assert _lives(grandchild), "it has a session of its own, and lives on"
     assert not is_held(tmp_path)
     with RunLock(tmp_path) as lock:
-        deadline = time.monotonic() + 5
-        while _lives(grandchild) and time.monotonic() < deadline:
-            time.sleep(0.02)
         assert not _lives(grandchild)
         assert owner(tmp_path)["token"] == lock.token
+
+
+def test_leftovers_are_ended_though_they_are_only_being_started() -> None:
+    environment = os.environ | {TOKEN: "just-now"}
+    for _ in range(20):
+        with subprocess.Popen(["sleep", "60"], env=environment) as child:
+            try:
+                assert processes.end(TOKEN, "just-now", within_s=0) == 0
+                assert not _lives(child.pid)
+            finally:
+                child.kill()
+
+
+def test_who_only_asks_whether_a_run_is_held_turns_nobody_away(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            is_held(tmp_path)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(20):
+            with RunLock(tmp_path):
+                pass
+    finally:
+        ended.set()
+        asking.join()
 
 
 def test_this_process_is_never_taken_for_a_leftover(

@@ -24,6 +24,8 @@ from fovea.runs.durable import write_json
 
 TOKEN = "FOVEA_TOKEN"
 """The environment variable that marks a run's processes; nested runs join theirs with a colon."""
+PROBED_S = 0.2
+"""Longer than `is_held` keeps others out."""
 
 
 class RunLock:
@@ -41,7 +43,8 @@ class RunLock:
     def __enter__(self) -> RunLock:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            # Who only asks whether it is held holds it for a moment: that is waited out.
+            self._lock.acquire(timeout=PROBED_S, poll_interval=PROBED_S / 10)
         except Timeout:
             raise BusyError(self._who(owner(self.folder))) from None
         end_leftovers(owner(self.folder))

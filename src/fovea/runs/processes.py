@@ -15,6 +15,9 @@ from pathlib import Path
 
 import psutil
 
+STARTED_WITHIN_S = 2.0
+"""How long it may take to start a program: on a busy machine it is seen at that for a while."""
+
 
 def carrying(variable: str, mark: str) -> list[psutil.Process]:
     """The living processes that carry the mark, oldest first, and all that they started.
@@ -33,15 +36,17 @@ def carrying(variable: str, mark: str) -> list[psutil.Process]:
 def end(variable: str, mark: str, *, within_s: float = 5.0) -> int:
     """Kill every process that carries the mark; look again until none is left.
 
+    However long a look takes on a busy machine, what it finds is killed.
+
     Returns:
         How many are left: 0, unless the system refuses to let them go within the time.
     """
     deadline = time.monotonic() + within_s
     while left := carrying(variable, mark):
-        if time.monotonic() > deadline:
-            return len(left)
         _kill(left)
-        psutil.wait_procs(left, timeout=0.5)
+        _, left = psutil.wait_procs(left, timeout=0.5)
+        if time.monotonic() > deadline:
+            return sum(map(is_alive, left))
     return 0
 
 
@@ -73,9 +78,24 @@ def _carries(process: psutil.Process, variable: str, mark: str) -> bool:
     if process.pid == os.getpid():
         return False
     try:
-        return mark in process.environ().get(variable, "").split(":")
+        return mark in _environment(process).get(variable, "").split(":")
     except (psutil.Error, OSError):
         return False  # somebody else's, or gone by now
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """The environment of a process; of one that is just being started, once it has it."""
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while not (found := process.environ()) and _is_starting(process):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.001)
+    return found
+
+
+def _is_starting(process: psutil.Process) -> bool:
+    """Whether the kernel is still laying out its program: it has memory, and no words in it."""
+    return process.memory_info().vms > 0 and not process.cmdline() and is_alive(process)
 
 
 def _birth(process: psutil.Process) -> float:
