@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ class Service:
 
     def adopt(self, run: Path, kind: str, owner: str = "local") -> str:
         """The id of a job that is done, and whose run is this one in the folder of runs."""
-        job = Job(new_id(), owner, kind, {}, "", 1, run.name, "", state="succeeded")
-        job.started = job.ended = job.created
-        job.result = result(Run.open(run))
+        now, made = time.time(), result(Run.open(run))
+        job = Job(new_id(), owner, kind, {}, "", 1, run.name, "")
+        job = replace(job, state="succeeded", result=made, started=now, ended=now)
         store = JobStore(f"sqlite:///{self.folder / '.service/jobs.sqlite'}")
         store.enqueue(job)
         store.close()

@@ -214,5 +214,6 @@ class JobPage {
 
 /** The view of one job. @param {string} id */
 export async function openJob(id) {
-  return new JobPage(await jobs.find(id));
+  const job = await jobs.find(id).catch((error) => { throw error.status === 404 ? new Error(say("job.gone")) : error; });
+  return new JobPage(job);
 }

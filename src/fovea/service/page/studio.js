@@ -253,7 +253,8 @@ export const studio = () => (made ??= new Studio());
 
 /** Show the scene of a job, once there is one. @param {string} id */
 async function show(id) {
-  await jobs.find(id);
+  const isThere = await jobs.find(id).catch(() => null);
+  if (!isThere) return tell(say("job.gone"), { isBad: true });
   shelf.want(id);
   const job = await jobs.ended(id);
   if (!location.hash.endsWith(id)) return; // somebody has gone on meanwhile

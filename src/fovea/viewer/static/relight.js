@@ -241,7 +241,7 @@
       this.view.recolor(true);
     }
 
-    // Colours from where the camera is, as many as there is time for.
+    // Colours from where the camera is, as many as there is time for; all of them before the first frame.
     shade(began, isChanged) {
       const { shader, view } = this, eye = view.camera.position;
       const isMoved = !this.eye || this.eye.distanceTo(eye) > 1e-3 * view.bounds.reach;
@@ -256,7 +256,7 @@
         shader.shade(this.bytes, this.eye.toArray(), this.place, end);
         this.left -= end - this.place;
         this.place = end % shader.count;
-      } while (this.left && performance.now() - began < this.budget);
+      } while (this.left && (view.waiting || performance.now() - began < this.budget));
       view.recolor(true);
       if (!this.left) this.budget = BUDGET_MS.moved;
       return this.left > 0;
