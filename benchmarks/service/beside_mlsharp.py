@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import platform
+import re
 import socket
 import statistics
 import subprocess
@@ -22,11 +23,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import psutil
+import uvloop
 
 CLIENTS = 32
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 RESULTS = Path(__file__).parents[1] / "results" / "beside-mlsharp-amd-epyc-2-cores.json"
 STUB = """
 import sys
@@ -66,6 +71,7 @@ class Server:
                 time.sleep(0.3)
             else:
                 return
+        self.stop()
         raise SystemExit(f"it does not start: {(folder / 'server.log').read_text()[-2000:]}")
 
     def cpu_s(self) -> float:
@@ -78,42 +84,65 @@ class Server:
         self.log.close()
 
 
-async def client(port: int, path: str, until: float, found: list[tuple[int, float]]) -> None:
-    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-    reader = writer = None
+class Client(asyncio.Protocol):
+    """One client: asks again as soon as it has its answer. It must cost less than the servers."""
+
+    def __init__(self, request: bytes, until: float, found: list[tuple[int, float]]) -> None:
+        self.request, self.until, self.found = request, until, found
+        self.over = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by its type
+        self.ask()
+
+    def ask(self) -> None:
+        self.came, self.began = b"", time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.came += data
+        head, end, body = self.came.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        if not end or length is None or len(body) < int(length[1]):
+            return
+        now = time.perf_counter()
+        self.found.append((int(head[9:12]), now - self.began))
+        if now >= self.until or head[9:12] == b"503":
+            self.transport.close()
+        else:
+            self.ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+async def client(port: int, request: bytes, until: float, found: list[tuple[int, float]]) -> None:
+    """One client, which connects again where it was sent away."""
+    loop = asyncio.get_running_loop()
     while time.perf_counter() < until:
-        began = time.perf_counter()
         try:
-            if writer is None:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(head)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            lower = answer.lower()
-            at = lower.index(b"content-length:") + 15
-            await reader.readexactly(int(lower[at : lower.index(b"\r\n", at)]))
-            status = int(answer[9:12])
-            if status == 503 or b"connection: close" in lower:
-                writer.close()
-                writer = None
-        except (OSError, asyncio.IncompleteReadError, ValueError):
-            status, writer = 0, None
+            _, one = await loop.create_connection(
+                lambda: Client(request, until, found), "127.0.0.1", port
+            )
+            await asyncio.wait_for(one.over, 30)
+        except OSError:
+            found.append((0, 0.0))
             await asyncio.sleep(0.01)
-        found.append((status, time.perf_counter() - began))
-    if writer is not None:
-        writer.close()
 
 
 async def clients(port: int, path: str, seconds: float) -> list[tuple[int, float]]:
     found: list[tuple[int, float]] = []
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
     until = time.perf_counter() + seconds
-    await asyncio.gather(*(client(port, path, until, found) for _ in range(CLIENTS)))
+    await asyncio.gather(*(client(port, request, until, found) for _ in range(CLIENTS)))
     return found
 
 
 def measure(server: Server, path: str, seconds: float) -> dict[str, float]:
-    asyncio.run(clients(server.port, path, 0.5))
+    uvloop.run(clients(server.port, path, 0.5))
     cpu, began = server.cpu_s(), time.perf_counter()
-    found = asyncio.run(clients(server.port, path, seconds))
+    found = uvloop.run(clients(server.port, path, seconds))
     taken, cpu = time.perf_counter() - began, server.cpu_s() - cpu
     good = sorted(second for status, second in found if status == 200)
     return {
@@ -122,6 +151,21 @@ def measure(server: Server, path: str, seconds: float) -> dict[str, float]:
         "refused": sum(status != 200 for status, _ in found),
         "cpu_ms_per_request": 1000 * cpu / max(1, len(good)),
     }
+
+
+def in_turns(
+    servers: tuple[Server, Server], asked: argparse.Namespace
+) -> dict[str, dict[str, list[dict[str, float]]]]:
+    """What both do, one round after the other."""
+    paths = {"health": ("/v1/health", "/api/health"), "stats": ("/v1/stats", "/api/stats")}
+    found: dict[str, dict[str, list[dict[str, float]]]] = {
+        name: {"fovea": [], "mlsharp": []} for name in paths
+    }
+    for _ in range(asked.rounds):
+        for name, addresses in paths.items():
+            for who, server, path in zip(("fovea", "mlsharp"), servers, addresses, strict=True):
+                found[name][who].append(measure(server, path, asked.seconds))
+    return found
 
 
 def ours(folder: Path) -> Server:
@@ -151,22 +195,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    paths = {"health": ("/v1/health", "/api/health"), "stats": ("/v1/stats", "/api/stats")}
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+    with (
+        ExitStack() as running,
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as other,
+    ):
         servers = ours(Path(one)), theirs(asked.source.absolute(), Path(other), lifted=True)
-        found: dict[str, dict[str, list[dict[str, float]]]] = {
-            name: {"fovea": [], "mlsharp": []} for name in paths
-        }
-        for _ in range(asked.rounds):
-            for name, addresses in paths.items():
-                for who, server, path in zip(("fovea", "mlsharp"), servers, addresses, strict=True):
-                    found[name][who].append(measure(server, path, asked.seconds))
         for server in servers:
-            server.stop()
+            running.callback(server.stop)
+        found = in_turns(servers, asked)
+        running.close()
         published = theirs(asked.source.absolute(), Path(other), lifted=False)
+        running.callback(published.stop)
         as_published = measure(published, "/api/health", asked.seconds)
         has_ended = published.process.poll() is not None
-        published.stop()
     table = {
         name: {who: median(rounds) for who, rounds in both.items()} for name, both in found.items()
     }
@@ -180,7 +222,7 @@ def main() -> None:
     result = {
         "what": f"{CLIENTS} clients, keep-alive, {asked.rounds} rounds of {asked.seconds:g} s",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python"
-        f" {platform.python_version()}",
+        f" {platform.python_version()}, uvloop {uvloop.__version__}",
         "load_average": [round(one, 1) for one in os.getloadavg()],
         **table,
         "mlsharp_as_published": {

@@ -9,11 +9,13 @@ Each client takes the next number, sends a file of its own, asks for a job that 
 Idempotency-Key, and asks again where no answer came. The jobs are processes like any stage's; their
 stage counts two steps (tests/service/toys), so that what is measured is the service. Afterwards the
 runs say how often the work was really done. The service keeps its priority, the rest stands back.
+Status is asked for by a process of its own, whose clock no other client's threads hold up.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import platform
@@ -34,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -87,9 +90,19 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def cpu_s(self) -> float:
+        """What the service's own process took since it was started last."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def end(self) -> None:
+        """Whatever came before, leave nothing at work."""
+        if self.process.poll() is None:
+            self.kill()
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -108,11 +121,14 @@ class Load:
     status_s: list[float] = field(default_factory=list[float])
     unanswered: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-    over: threading.Event = field(default_factory=threading.Event)
+    watcher: Watcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watcher = Watcher(self.url)
 
     def client(self, numbers: queue.SimpleQueue[int]) -> None:
         """One client: send and ask until there is no number left."""
-        with httpx.Client(base_url=self.url, timeout=60) as http:
+        with httpx.Client(base_url=self.url, timeout=60) as client:
             while True:
                 try:
                     number = numbers.get_nowait()
@@ -120,16 +136,17 @@ class Load:
                     return
                 content = f"photograph {number}\n".encode() * 400
                 sent = self.insist(
-                    lambda c=content: http.post("/v1/uploads", content=c), self.upload_s
+                    lambda c=content: client.post("/v1/uploads", content=c), self.upload_s
                 )
                 body = {"start": sent["name"], "steps": STEPS}
                 headers = {"Idempotency-Key": f"load-{number}"}
                 job = self.insist(
-                    lambda b=body, h=headers: http.post("/v1/jobs/toy.count", json=b, headers=h),
+                    lambda b=body, h=headers: client.post("/v1/jobs/toy.count", json=b, headers=h),
                     self.submit_s,
                 )
                 with self.lock:
                     self.accepted[number] = job["id"]
+                    self.watcher.add(job["id"])
 
     def insist(self, ask: Callable[[], httpx.Response], seconds: list[float]) -> dict[str, Any]:
         """Ask until there is an answer."""
@@ -149,21 +166,57 @@ class Load:
                 seconds.append(time.perf_counter() - began)
             return answer.json()
 
-    def watch(self) -> None:
-        """Ask for the status of jobs, again and again."""
-        chance = random.Random(0)
-        with httpx.Client(base_url=self.url, timeout=60) as http:
-            while not self.over.wait(ASK_EVERY_S):
-                with self.lock:
-                    known = list(self.accepted.values())
-                if not known:
-                    continue
-                began = time.perf_counter()
-                try:
-                    http.get(f"/v1/jobs/{chance.choice(known)}").raise_for_status()
-                except httpx.TransportError:
-                    continue
-                self.status_s.append(time.perf_counter() - began)
+
+class Watcher:
+    """A process that asks for the status of one job after the other, every so often."""
+
+    def __init__(self, url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--watch", url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def add(self, id: str) -> None:
+        """Ask for this job, too."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{id}\n")
+        self._process.stdin.flush()
+
+    def end(self) -> list[float]:
+        """The seconds of all answers."""
+        return json.loads(self._process.communicate()[0])
+
+
+def watch(url: str) -> None:
+    """The watcher's process: ids come in until the end, seconds go out."""
+    known, over = list[str](), threading.Event()
+
+    def listen() -> None:
+        for line in iter(sys.stdin.readline, ""):
+            known.append(line.strip())
+        over.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    chance, seconds = random.Random(0), list[float]()
+    address = httpx.URL(url)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=60)
+    while not over.wait(ASK_EVERY_S):
+        if not known:
+            continue
+        began = time.perf_counter()
+        try:
+            connection.request("GET", f"/v1/jobs/{chance.choice(known)}")
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):  # it is being started again
+            connection.close()
+            continue
+        if answer.status != 200:
+            raise SystemExit(f"a status call was answered {answer.status}")
+        seconds.append(time.perf_counter() - began)
+    print(json.dumps(seconds))
 
 
 def run(jobs: int, clients: int, *, shared: bool, kills: bool) -> dict[str, Any]:
@@ -182,6 +235,7 @@ def run(jobs: int, clients: int, *, shared: bool, kills: bool) -> dict[str, Any]
                 workers.append(child(words, folder / f"worker-{number}.log", nice=10))
                 stack.callback(workers[-1].kill)
         server = Server(folder, free_port(), options)
+        stack.callback(server.end)
         server.start()
         began = time.monotonic()
         load = Load(server.url, jobs)
@@ -189,8 +243,7 @@ def run(jobs: int, clients: int, *, shared: bool, kills: bool) -> dict[str, Any]
         for number in range(jobs):
             numbers.put(number)
         threads = [threading.Thread(target=load.client, args=(numbers,)) for _ in range(clients)]
-        watcher = threading.Thread(target=load.watch)
-        for thread in (*threads, watcher):
+        for thread in threads:
             thread.start()
         if kills:
             kill_in_the_middle(load, server, workers)
@@ -199,10 +252,11 @@ def run(jobs: int, clients: int, *, shared: bool, kills: bool) -> dict[str, Any]
         accepted_s = time.monotonic() - began
         rows = wait_for_all(load, server)
         total_s = time.monotonic() - began
-        load.over.set()
-        watcher.join()
+        load.status_s = load.watcher.end()
+        cpu_s = server.cpu_s()
         server.stop()
         counted = {"accepted_s": accepted_s, "total_s": total_s, "restart_s": server.restart_s}
+        counted["server_cpu_s_since_start"] = cpu_s
         return verdict(load, rows, folder / "runs") | {
             "shared": shared,
             "clients": clients,
@@ -235,8 +289,8 @@ def wait_for_all(load: Load, server: Server) -> list[dict[str, Any]]:
     deadline = time.monotonic() + PATIENCE_S
     while ended(server.url) < load.jobs and time.monotonic() < deadline:
         time.sleep(1)
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        return [http.get(f"/v1/jobs/{id}").json() for id in load.accepted.values()]
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        return [client.get(f"/v1/jobs/{id}").json() for id in load.accepted.values()]
 
 
 def verdict(load: Load, rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
@@ -288,7 +342,11 @@ def main() -> None:
     parser.add_argument("--shared", action="store_true", help="PostgreSQL, Redis, two workers")
     parser.add_argument("--no-kill", action="store_true")
     parser.add_argument("--out", type=Path, help="a JSON file to which the row is added")
+    parser.add_argument("--watch", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.watch:
+        watch(options.watch)
+        return
     before = os.getloadavg()
     row = run(options.jobs, options.clients, shared=options.shared, kills=not options.no_kill)
     row |= {"load_before": round(before[0], 1), "load_after": round(os.getloadavg()[0], 1)}

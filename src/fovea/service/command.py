@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from fovea.service.settings.flags import environment, spoken
 from fovea.service.settings.help import help_text
 
 OPEN_AFTER_S = 2.0
+SWITCH_S = 0.0005
+"""How long a thread at work may keep the event loop waiting; Python's own 5 ms add up."""
 
 
 def main(arguments: list[str]) -> int:
@@ -82,6 +85,7 @@ def serve(settings: ServeConfig, *, file: Path | None = None) -> int:
     from fovea.service.patience import patient_for
 
     logs.begin(settings.logging)
+    sys.setswitchinterval(SWITCH_S)
     served = create_app(settings, file)
     here = served.app.state.service
     here.gate.refuse_without_keys(settings.runs)

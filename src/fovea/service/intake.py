@@ -69,7 +69,7 @@ def accept(
     if is_new and accepted.is_open:
         here.supervisor.wake()
     elif is_new:
-        here.webhooks.ended(accepted)
+        here.webhooks.on_put()
     return accepted, is_new
 
 

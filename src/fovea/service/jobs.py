@@ -22,6 +22,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     Update,
     and_,
@@ -59,6 +60,8 @@ class JobStore:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self.engine: Engine = open_engine(url)
         """Other stores keep their tables here, too."""
+        self.at_end: list[Callable[[Connection, Job], None]] = []
+        """Write what belongs to a job's end, in its transaction: both are there, or neither."""
         self._clock = clock
         create_tables(self.engine)
 
@@ -90,6 +93,8 @@ class JobStore:
                 if job.state == "queued":
                     quotas.check(connection, job.owner, self._clock())
                     connection.execute(_as_urgent(job))
+                else:
+                    self._note_end(connection, job)
         except IntegrityError:
             earlier = self._of_key(job)
             if earlier is None:
@@ -365,7 +370,14 @@ class JobStore:
             if alone:
                 lock(connection, alone)
             row = connection.execute(statement.returning(*JOBS.columns)).mappings().first()
-            return Job(**row) if row else None
+            job = Job(**row) if row else None
+            if job is not None and not job.is_open:
+                self._note_end(connection, job)
+            return job
+
+    def _note_end(self, connection: Connection, job: Job) -> None:
+        for write in self.at_end:
+            write(connection, job)
 
     def _select(self, condition: ColumnElement[bool], limit: int | None = None) -> list[Job]:
         query = select(JOBS).where(condition).order_by(JOBS.c.id.desc()).limit(limit)

@@ -168,8 +168,18 @@ def environment() -> dict[str, str]:
 
 
 def stand_back(pid: int, by: int) -> None:
-    """Let whoever asks for a status have the processor first."""
+    """Let whoever asks for a status have the processor first.
+
+    A session of its own may be a scheduling group of its own (Linux, `sched_autogroup_enabled`);
+    then the nice values of its processes only count among themselves, and the group has another.
+    """
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + by)
     try:
-        os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + by))
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+        group = Path(f"/proc/{pid}/autogroup")
+        if group.exists() and os.getsid(pid) == pid:
+            group.write_text(str(nice))
     except ProcessLookupError:
         log.debug("process %d ended at once", pid)
+    except OSError as error:
+        log.debug("the group of process %d keeps its weight: %s", pid, error)

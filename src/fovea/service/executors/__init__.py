@@ -48,7 +48,8 @@ def make_workplace(
     outbox = outbox or Outbox(store.engine, settings.webhook, Secrets(store.engine))
     is_warm = settings.queue.warm_jobs and settings.queue.executor != "ray"
     place = WarmMachine(settings) if is_warm else Machine(settings)
-    return Workplace(settings, store, cache, place, endings=[outbox.ended])
+    store.at_end.append(outbox.write_end)
+    return Workplace(settings, store, cache, place, endings=[lambda _: outbox.on_put()])
 
 
 def make_executor(workplace: Workplace) -> Executor:

@@ -1,9 +1,10 @@
 """The outbox: who wants to be told, and what is still to be told.
 
-A message is written where a job ends, by whichever process ends it, and sent by the postman of a
-server. Its id is made of the job, its attempt, the event and the URL, so that writing it twice is
-writing it once, and so that a receiver knows a repetition. Sending takes a lease as jobs do: a
-server that dies leaves its messages to the next.
+A message is written where a job ends, by whichever process ends it and in the same transaction: a
+process that dies between the two loses neither. The postman of a server sends it. Its id is made of
+the job, its attempt, the event and the URL, so that writing it twice is writing it once, and so
+that a receiver knows a repetition. Sending takes a lease as jobs do: a server that dies leaves its
+messages to the next.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, get_args
 
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Float,
     Index,
@@ -156,15 +158,18 @@ class Outbox:
 
     def targets(self) -> dict[Event, list[str]]:
         """Who is told, those of the settings first."""
+        with self.engine.connect() as connection:
+            return self._targets(connection)
+
+    def _targets(self, connection: Connection) -> dict[Event, list[str]]:
         told: dict[Event, list[str]] = {
             "task_completed": _several(self.settings.task_completed),
             "task_failed": _several(self.settings.task_failed),
         }
         query = select(TARGETS.c.event, TARGETS.c.url).order_by(TARGETS.c.created, TARGETS.c.id)
-        with self.engine.connect() as connection:
-            for event, url in connection.execute(query):
-                if url not in told[event]:
-                    told[event].append(url)
+        for event, url in connection.execute(query):
+            if url not in told[event]:
+                told[event].append(url)
         return told
 
     def follow(self, job: str, url: str) -> None:
@@ -214,11 +219,30 @@ class Outbox:
             job: to which job, as it is now.
             more: what is said besides what is always said, or in place of it.
         """
+        with self.engine.begin() as connection:
+            self._write(connection, event, job, more)
+        self.on_put()
+
+    def write_end(self, connection: Connection, job: Job) -> None:
+        """Write the messages of a job that ends, in the transaction in which it does.
+
+        Nobody is told of what they cancelled.
+        """
+        events: dict[str, Event] = {"succeeded": "task_completed", "failed": "task_failed"}
+        if job.state in events:
+            self._write(connection, events[job.state], job)
+
+    def _write(
+        self,
+        connection: Connection,
+        event: Event,
+        job: Job,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         if not self.settings.enabled:
             return
-        with self.engine.connect() as connection:
-            followed = connection.scalar(select(FOLLOWED.c.url).where(FOLLOWED.c.job == job.id))
-        receivers = [(url, EVERYBODY) for url in self.targets()[event]]
+        followed = connection.scalar(select(FOLLOWED.c.url).where(FOLLOWED.c.job == job.id))
+        receivers = [(url, EVERYBODY) for url in self._targets(connection)[event]]
         receivers += [(followed, job.owner)] if followed else []
         if not receivers:
             return
@@ -238,15 +262,10 @@ class Outbox:
                 "next_at": now,
                 "created": now,
             }
-            self._insert(MESSAGES, values)
-        self.on_put()
-
-    def ended(self, job: Job) -> None:
-        """Write the messages of a job that has ended; nobody is told of what they cancelled."""
-        if job.state == "succeeded":
-            self.put("task_completed", job)
-        elif job.state == "failed":
-            self.put("task_failed", job)
+            # Written twice is written once. A violated key would end the whole transaction.
+            is_there = select(MESSAGES.c.id).where(MESSAGES.c.id == values["id"])
+            if connection.scalar(is_there) is None:
+                connection.execute(insert(MESSAGES).values(values))
 
     def claim(self, lease_s: float) -> Message | None:
         """Take the next message that is due; it is due again if nothing is heard of it."""
