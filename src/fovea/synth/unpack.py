@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 BLOCK_BYTES = 1 << 23
+PACKED_BYTES = 1 << 16
+"""Read at once of a packed file: as much as is lost before the place where one is cut off."""
 CUT = b"\x00cut off: "
 """Begins the line that stands for all that is missing of a file."""
 KEY_VARIABLE = "DJ_ENCRYPTION_KEY"
@@ -63,7 +65,7 @@ def _unpack(file: Path, packing: str, target: Path) -> None:
     with target.open("wb") as out:
         try:
             with pa.input_stream(str(file), compression=packing) as packed:
-                while block := packed.read(BLOCK_BYTES):
+                while block := packed.read(PACKED_BYTES):
                     out.write(block)
                     got += len(block)
         except (OSError, EOFError) as error:
