@@ -19,9 +19,8 @@ test: $(VENV)/.dev  ## all tests
 check: $(VENV)/.dev  ## format, lint, types, floors, docs
 	@scripts/check
 
-bench: $(VENV)/.dev  ## the measured tables of the README; takes a while, wants a quiet machine
-	@$(BIN)/python benchmarks/speed/rasterize.py
-	@$(BIN)/python benchmarks/speed/fit_step.py
+bench: $(VENV)/.dev  ## all benchmarks that need nothing else, a line each; wants a quiet machine
+	@$(BIN)/python benchmarks/run.py
 
 clean:  ## forget the environment and all caches, never a run
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
