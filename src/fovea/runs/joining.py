@@ -40,7 +40,6 @@ class Joiner:
         Raises:
             RecipeError: an input cannot be joined.
             ConfigError: settings are not valid.
-            ArtifactError: a file is missing or of another kind.
         """
         self.steps[cell.key] = self._step(cell)
         self.cells[cell.key] = cell
@@ -65,7 +64,7 @@ class Joiner:
         )
         config = with_whole_paths(stage, resolved.config)
         joins = dict(self._references(cell, stage, config))
-        step = Step(
+        return Step(
             key=cell.key,
             use=str(entry.data["use"]),
             stage=stage,
@@ -76,8 +75,6 @@ class Joiner:
             gpus=int(mapping(entry.data.get("launch")).get("gpus", 0)),
             sources=resolved.sources,
         )
-        step.check_files()
-        return step
 
     def _needs(self, cell: Cell, wanted: Any) -> list[str]:
         found: list[str] = []

@@ -28,7 +28,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from typing import Any
 from fovea import dialect
 from fovea.config import RECIPES, Config, resolve
 from fovea.dialect import Document, mapping
-from fovea.errors import RecipeError
+from fovea.errors import ArtifactError, RecipeError
 from fovea.runs.cells import base_entries, cells, near, refuse_unknown
 from fovea.runs.joining import Joiner
 from fovea.runs.stage import Stage
@@ -138,9 +138,27 @@ def load(
     joiner = Joiner(entries, typed, environment)
     for cell in cells(document, variables):
         joiner.add(cell)
+    _check_files(joiner.steps.values(), variables)
     name = str(document.data.get("name") or path.stem)
     given = path.read_text(encoding="utf-8")
     return Recipe(name, tuple(joiner.steps.values()), given, _jobs(document))
+
+
+def _check_files(steps: Iterable[Step], variables: Mapping[str, Any]) -> None:
+    """Refuse inputs that are missing or of another kind, all of them at once.
+
+    Raises:
+        ArtifactError: there are some; each is told with the variable that gives it.
+    """
+    troubles: dict[Path, str] = {}
+    for step in steps:
+        for path, sentence in step.missing_files():
+            names = [n for n, value in variables.items() if Path(str(value)).absolute() == path]
+            given = f" Give it by vars.{names[0]}=PATH." if names else ""
+            troubles.setdefault(path, sentence + given)
+    if troubles:
+        many = f"{len(troubles)} inputs cannot be used.\n" if len(troubles) > 1 else ""
+        raise ArtifactError(many + "\n".join(troubles.values()))
 
 
 def _jobs(document: Document) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fovea import catalog
 from fovea.config import Config
-from fovea.errors import RecipeError
+from fovea.errors import ArtifactError, RecipeError
 from fovea.runs.artifact import kind
 from fovea.runs.stage import Stage
 
@@ -56,9 +56,18 @@ class Step:
         Raises:
             ArtifactError: one is.
         """
+        for _, sentence in self.missing_files():
+            raise ArtifactError(sentence)
+
+    def missing_files(self) -> Iterator[tuple[Path, str]]:
+        """The inputs that are missing or of another kind, and what is to be said of each."""
         for name, (wanted, path) in self.stage.given(self.config).items():
-            if name not in self.joins:
+            if name in self.joins:
+                continue
+            try:
                 kind(wanted).check(path, wanted_by=f"stage '{self.key}' ({name})")
+            except ArtifactError as error:
+                yield path, str(error)
 
 
 def find_stage(use: str) -> Stage:
