@@ -5,7 +5,7 @@ which learnt from noisy captions can tell the ones that fit from the ones that d
 others: the bootstrapping of BLIP.
 
 Source: Li et al., "BLIP: bootstrapping language-image pre-training" (2022), section 3.3; agreement
-is the gain in log likelihood that the picture brings, over a picture of nothing.
+is the gain in log likelihood that the picture brings, over none (a grey one, of our own models).
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ from collections.abc import Sequence
 
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
-from fovea.config import Path
-from fovea.vlm.conversation import IGNORE, encode
-from fovea.vlm.generate import answer, with_image
-from fovea.vlm.model.model import VisionLanguageModel
-from fovea.vlm.model.model import load as load_model
-from fovea.vlm.picture import Shape, high_resolution
+from fovea.vlm.generate import with_image
+from fovea.vlm.picture import Picture, Shape
+from fovea.vlm.speaker import Speaker, load_speaker
 
 ASK = "Describe the image concisely."
 MOST_TOKENS = 64
@@ -33,17 +28,17 @@ def load(model: str, shape: Shape = "square") -> Captioner:
     """The captioner in a model's folder.
 
     Args:
-        model: the folder of vlm.pretrain or vlm.finetune.
+        model: the folder of vlm.pretrain or vlm.finetune, or a model of transformers.
         shape: how pictures are made square; as in the training of the captions.
     """
-    return Captioner(load_model(Path(model)).eval(), shape)
+    return Captioner(load_speaker(model), shape)
 
 
 class Captioner:
     """Captions pictures, and says how well texts fit them."""
 
-    def __init__(self, model: VisionLanguageModel, shape: Shape = "square") -> None:
-        self.model = model
+    def __init__(self, speaker: Speaker, shape: Shape = "square") -> None:
+        self.speaker = speaker
         self.shape: Shape = shape
 
     def captions(
@@ -66,8 +61,7 @@ class Captioner:
         asked = [with_image(prompt or ASK) for prompt in (prompts or [None] * len(pictures))]
         draw = torch.Generator().manual_seed(seed)
         rounds = [
-            answer(
-                self.model,
+            self.speaker.answer(
                 asked,
                 pictures,
                 most=MOST_TOKENS,
@@ -79,39 +73,19 @@ class Captioner:
         ]
         return [list(of_one) for of_one in zip(*rounds, strict=True)]
 
-    @torch.inference_mode()
     def agreement(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         """How much each text gains by its picture, from 0 to 1; 0.5 gains nothing.
 
-        The mean over its words of log p(word | picture) - log p(word | grey), through a sigmoid. A
-        text that says nothing fits nothing: 0.
+        The mean over its words of log p(word | picture) - log p(word | no picture), through a
+        sigmoid. A text that says nothing fits nothing: 0.
         """
-        size = self.model.tower.shape.size
-        seen = torch.stack([high_resolution(p, shape=self.shape, size=size) for p in pictures])
-        gains = self._likelihood(seen, texts) - self._likelihood(torch.zeros_like(seen), texts)
-        said = zip(gains.tolist(), texts, strict=True)
-        return [1 / (1 + math.exp(-gain)) if text.strip() else 0.0 for gain, text in said]
-
-    def _likelihood(self, pictures: Tensor, texts: Sequence[str]) -> Tensor:
-        """Mean log likelihood of each text's tokens as a caption, in nats."""
-        model = self.model
-        encoded = [
-            encode(
-                [{"from": "human", "value": with_image(ASK)}, {"from": "gpt", "value": text}],
-                model.tokenizer,
-                model.template,
-                has_image=True,
-            )
-            for text in texts
+        seen = self._likelihood(pictures, texts)
+        unseen = self._likelihood([None] * len(texts), texts)
+        return [
+            1 / (1 + math.exp(b - a)) if text.strip() else 0.0
+            for a, b, text in zip(seen, unseen, texts, strict=True)
         ]
-        rows = [torch.tensor(one.input_ids) for one in encoded]
-        labels = [torch.tensor(one.labels) for one in encoded]
-        given = model.spliced(rows, labels, model.see(*model.look(pictures)))
-        logits = model.language(
-            inputs_embeds=given.embeddings, attention_mask=given.attention.long(), use_cache=False
-        ).logits[:, :-1]
-        wanted = given.labels[:, 1:]
-        cost = functional.cross_entropy(
-            logits.float().transpose(1, 2), wanted, ignore_index=IGNORE, reduction="none"
-        )
-        return -cost.sum(1) / (wanted != IGNORE).sum(1).clamp_min(1)
+
+    def _likelihood(self, pictures: Sequence[Picture], texts: Sequence[str]) -> list[float]:
+        asked = [with_image(ASK)] * len(texts)
+        return self.speaker.likelihood(asked, pictures, texts, shape=self.shape)

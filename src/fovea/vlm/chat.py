@@ -14,22 +14,21 @@ from fovea.errors import ArtifactError
 def main(arguments: list[str]) -> int:
     """Talk with a model about a picture."""
     options = _parser().parse_args(arguments)
-    for path, what in ((options.picture, "a picture"), (options.model, "a model's folder")):
-        if not path.exists():
-            raise ArtifactError(
-                f"fovea vlm chat needs {what}, and {path} does not exist. Give one that does."
-            )
+    if not options.picture.exists():
+        raise ArtifactError(
+            f"fovea vlm chat needs a picture, and {options.picture} does not exist. Give one."
+        )
 
     from fovea.runs.device import automatic
-    from fovea.vlm.generate import answer, with_image
-    from fovea.vlm.model.model import load
+    from fovea.vlm.generate import with_image
     from fovea.vlm.picture import read_picture
+    from fovea.vlm.speaker import load_speaker
 
-    read_picture(options.picture)
+    picture = read_picture(options.picture)
     device = automatic() if options.device == "auto" else options.device
-    model = load(options.model).to(device).eval()
+    speaker = load_speaker(options.model, device=device)
     for question in _questions(options.question):
-        (said,) = answer(model, [with_image(question)], [options.picture], most=options.most_tokens)
+        (said,) = speaker.answer([with_image(question)], [picture], most=options.most_tokens)
         console.answer(said, {"question": question, "answer": said})
     return 0
 
@@ -55,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("picture", type=Path, help="a photograph")
     parser.add_argument(
-        "--model", type=Path, required=True, help="the folder of vlm.finetune or vlm.pretrain"
+        "--model",
+        required=True,
+        help="the folder of vlm.finetune or vlm.pretrain, of MGM or of transformers, or the name "
+        "of a model in Hugging Face's cache",
     )
     parser.add_argument(
         "--question", action="append", default=[], help="what to ask; may be given several times"

@@ -21,10 +21,11 @@ from fovea.vlm.tasks.item import Answer, Item, read_answers
 
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     """Ask, score, and write answers, scores and a page to read them on."""
-    if (config.model is None) == (config.answers is None):
+    given = [name for name in ("model", "hub", "answers") if getattr(config, name)]
+    if len(given) != 1:
         raise ConfigError(
             "either a model answers or answers are given; "
-            f"{'both' if config.model else 'neither'} are here. Set model or answers."
+            f"{' and '.join(given) or 'neither'} are here. Set one of model, hub and answers."
         )
     items = _items(config)
     if config.answers is not None:
@@ -64,11 +65,9 @@ def _asked(
     """The model's answers, in the order of the questions; those that are there already stay."""
     import torch
 
-    from fovea.vlm.generate import answer
-    from fovea.vlm.model.model import load
+    from fovea.vlm.speaker import load_speaker
 
-    assert config.model is not None
-    model = load(config.model, seed=config.seed).to(context.device).eval()
+    speaker = load_speaker(config.model or config.hub, seed=config.seed, device=context.device)
     generator = torch.Generator().manual_seed(config.seed)
     batches = {
         str(start): items[start : start + config.batch]
@@ -76,8 +75,7 @@ def _asked(
     }
     for start in context.each(batches):
         batch = batches[start]
-        texts = answer(
-            model,
+        texts = speaker.answer(
             [item.model_input for item in batch],
             [item.image for item in batch],
             most=config.most_tokens,
@@ -87,7 +85,7 @@ def _asked(
         )
         with path.open("a", encoding="utf-8") as file:
             for item, text in zip(batch, texts, strict=True):
-                file.write(Answer(item.id, item.prompt, text).line(config.model.name) + "\n")
+                file.write(Answer(item.id, item.prompt, text).line(_name(config)) + "\n")
     by_key = {(found.id, found.prompt): found for found in read_answers(path)}
     return [by_key[item.id, item.prompt] for item in items]
 
@@ -127,8 +125,7 @@ def _write(
     scores: dict[str, float],
     shown: Sequence[Shown],
 ) -> None:
-    model = config.model.name if config.model else "answers"
-    lines = [answer.line(model) for answer in answers]
+    lines = [answer.line(_name(config)) for answer in answers]
     write_text(context.output("answers"), "\n".join(lines) + "\n")
     document: dict[str, Any] = {
         "task": config.task,
@@ -140,6 +137,11 @@ def _write(
     write_text(
         context.output("page"), answers_page(config.task, scores, shown, tags=document["tags"])
     )
+
+
+def _name(config: EvaluateConfig) -> str:
+    """What the lines of answers call the model."""
+    return config.model.name if config.model else config.hub or "answers"
 
 
 def _by_question(task: str, shown: Sequence[Shown]) -> dict[str, float]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
+from jaxtyping import Float32
 from PIL import Image
 from torch import Tensor
 
 from fovea.vlm.conversation import IMAGE_TOKEN, image_tokens, prompt_of
 from fovea.vlm.model.model import VisionLanguageModel
-from fovea.vlm.picture import Shape, high_resolution, read_picture
-
-Picture = Path | bytes | Image.Image | None
-"""A file, the bytes of one, a picture in RGB; None where there is none."""
+from fovea.vlm.picture import Picture, Shape, high_resolution, read_picture
 
 
 @torch.inference_mode()
@@ -48,7 +45,7 @@ def answer(
     """
     device = next(model.language.parameters()).device
     size = model.tower.shape.size
-    large = torch.stack([_square(picture, size, shape) for picture in pictures]).to(device)
+    large = squares(pictures, size, shape).to(device)
     images = model.see(*model.look(large))
     template, tokenizer = model.template, model.tokenizer
     rows = [
@@ -63,6 +60,13 @@ def answer(
         stop = next((i for i, id in enumerate(row) if id in ends), len(row))
         texts.append(tokenizer.text(row[:stop]).strip())
     return texts
+
+
+def squares(
+    pictures: Sequence[Picture], size: int, shape: Shape
+) -> Float32[Tensor, "B 3 size size"]:
+    """Pictures as a tower takes them; where there is none, zeros."""
+    return torch.stack([_square(picture, size, shape) for picture in pictures])
 
 
 def with_image(question: str) -> str:

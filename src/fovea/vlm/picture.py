@@ -30,6 +30,8 @@ MOST_PIXELS = 89_478_485
 """Pillow's own limit; a larger picture is taken for a bomb."""
 
 Shape = Literal["square", "pad"]
+Picture = Path | bytes | Image.Image | None
+"""A file, the bytes of one, a picture in RGB; None where there is none."""
 
 
 def read_picture(source: Path | bytes) -> Image.Image:

@@ -7,6 +7,7 @@ Source: Liu et al., "A ConvNet for the 2020s" (2022).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -20,6 +21,15 @@ class ConvNextShape:
 
     widths: tuple[int, int, int, int] = (192, 384, 768, 1536)
     depths: tuple[int, int, int, int] = (3, 3, 27, 3)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor]) -> ConvNextShape:
+        """The shape that weights are of."""
+        blocks = [{int(k.split(".")[3]) for k in state if k.startswith(f"stages.{n}.blocks.")}
+                  for n in range(4)]  # fmt: skip
+        widths = [len(state[f"stages.{stage}.blocks.0.norm.weight"]) for stage in range(4)]
+        first, second, third, fourth = (len(found) for found in blocks)
+        return cls((widths[0], widths[1], widths[2], widths[3]), (first, second, third, fourth))
 
 
 LARGE = ConvNextShape()

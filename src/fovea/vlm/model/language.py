@@ -11,10 +11,10 @@ import importlib.util
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fovea.errors import BackendError
 from fovea.vlm.conversation import TEMPLATES, Template, Token
@@ -57,11 +57,19 @@ class HubTokenizer:
         self.inner.save_pretrained(folder)
 
 
-def load_tokenizer(name: str) -> HubTokenizer:
-    """The tokenizer of a language model that is not `tiny`."""
+def load_tokenizer(name: str, config: Any = None) -> HubTokenizer:
+    """The tokenizer of a language model that is not `tiny`.
+
+    Args:
+        name: of the language model, or its folder.
+        config: of the language model, where the folder's own is of a kind of model that
+            transformers does not know.
+    """
     from transformers import AutoTokenizer
 
     place, options = _place(name)
+    if config is not None:
+        options["config"] = config
     return HubTokenizer(_from_hub(AutoTokenizer, place, name, **options))
 
 
@@ -74,6 +82,7 @@ def load_language(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
     # A model read from GGUF remembers it, and would refuse to be saved.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+    model.hf_quantizer = None
     return model
 
 
@@ -82,6 +91,13 @@ def empty_language(config: Any) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_config(config)
+
+
+def filled_language(empty: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
+    """A language model like an empty one, with these weights, which hold all it needs."""
+    kind = cast(Any, type(empty))
+    config = cast(Any, empty).config
+    return kind.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
 
 
 def tiny_tokenizer(texts: Iterable[str]) -> HubTokenizer:

@@ -24,10 +24,12 @@ from fovea.dialect import mapping
 from fovea.errors import ConfigError, DataError
 from fovea.runs.durable import write_json
 from fovea.vlm.conversation import IGNORE, TEMPLATES, Template
+from fovea.vlm.model import mgm
 from fovea.vlm.model.language import (
     TINY,
     HubTokenizer,
     empty_language,
+    filled_language,
     load_language,
     load_tokenizer,
     template_of,
@@ -35,13 +37,14 @@ from fovea.vlm.model.language import (
     tiny_tokenizer,
 )
 from fovea.vlm.model.projector import ImageTokens
-from fovea.vlm.model.towers import Tower, TowerName, build_tower
+from fovea.vlm.model.towers import CLIP, CONVNEXT, Tower, TowerName, build_tower
 from fovea.vlm.settings.model import ModelConfig
 from fovea.vlm.splice import Spliced, splice
 
 ABOUT = "model.json"
 TOKENS = "tokens.safetensors"
 LANGUAGE = "language"
+TOWER = "tower.safetensors"
 LONGEST = 2048
 
 
@@ -58,6 +61,9 @@ class Architecture:
     template: str = "gemma"
     longest: int = LONGEST
     """Positions of a sample, images among them."""
+    clip: str = CLIP
+    """Where the towers' weights come from: a folder, or a name on Hugging Face's hub."""
+    convnext: str = CONVNEXT
 
     @classmethod
     def of(cls, settings: ModelConfig, longest: int = LONGEST) -> Architecture:
@@ -67,7 +73,7 @@ class Architecture:
         return cls(
             language=language,
             tower=cast(TowerName, settings.choice("tower")),
-            size=int(cast(int, settings.choice("size"))),
+            size=int(cast(int, settings.choice("size"))) * (1 if settings.size else settings.grid),
             projector=settings.projector,
             grid=settings.grid,
             whole=settings.whole,
@@ -97,6 +103,8 @@ class VisionLanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.tower = tower.requires_grad_(False).eval()
         self.language = language
+        self.has_own_tower = False
+        """Whether the tower's weights are of the model's folder, not as they are published."""
         width = int(cast(Any, language).config.hidden_size)
         self.tokens = ImageTokens(
             tower.shape.channels,
@@ -135,8 +143,13 @@ class VisionLanguageModel(nn.Module):
         *,
         padding: str = "right",
     ) -> Spliced:
-        """Tokens and images as the language model takes them."""
+        """Tokens and images as the language model takes them.
+
+        Gemma multiplies its words by the root of their width; MGM's images are multiplied with
+        them, wherever transformers does it.
+        """
         embed = cast(Any, self.language).get_input_embeddings()
+        images = images * getattr(embed, "embed_scale", 1.0)
         side = "left" if padding == "left" else "right"
         longest = self.architecture.longest
         return splice(rows, labels, images, embed, longest=longest, padding=side)
@@ -170,6 +183,9 @@ class VisionLanguageModel(nn.Module):
         if is_whole or self.architecture.language == TINY:
             cast(Any, self.language).save_pretrained(folder / LANGUAGE)
             self.tokenizer.save(folder / LANGUAGE)
+        if self.has_own_tower:
+            seen = {k: v.detach().cpu().contiguous() for k, v in self.tower.state_dict().items()}
+            save_file(seen, folder / TOWER)
         write_json(folder / ABOUT, {"fovea": "vlm", **asdict(self.architecture)})
 
 
@@ -188,7 +204,7 @@ def build(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tower = build_tower(architecture.tower, architecture.size)
+        tower = _tower(architecture)
         tower.load_state_dict(tower.weights())
         if architecture.language != TINY:
             tokenizer = load_tokenizer(architecture.language)
@@ -209,23 +225,84 @@ def load(folder: Path, *, seed: int = 0) -> VisionLanguageModel:
     """A model from its folder.
 
     Args:
-        folder: as `VisionLanguageModel.save` writes it.
+        folder: as `VisionLanguageModel.save` writes it, or as MGM's scripts do.
         seed: of what the folder does not hold and nobody publishes.
 
     Raises:
         DataError: it is no model's folder, or its weights do not fit.
     """
+    if not (folder / ABOUT).is_file() and mgm.is_mgm(folder):
+        return _load_mgm(folder)
     architecture = read_architecture(folder)
-    tower = build_tower(architecture.tower, architecture.size)
-    tower.load_state_dict(tower.weights())
+    tower = _tower(architecture)
+    has_own_tower = (folder / TOWER).is_file()
+    tower.load_state_dict(_tensors(folder / TOWER) if has_own_tower else tower.weights())
     place = str(folder / LANGUAGE) if (folder / LANGUAGE).is_dir() else architecture.language
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = VisionLanguageModel(
             architecture, tower, load_language(place), load_tokenizer(place)
         )
+    model.has_own_tower = has_own_tower
     model.tokens.load_state_dict(read_tokens(folder / TOKENS, model.tokens))
     return model
+
+
+def _tower(architecture: Architecture) -> Tower:
+    return build_tower(
+        architecture.tower,
+        architecture.size,
+        clip=architecture.clip,
+        convnext=architecture.convnext,
+        grid=architecture.grid,
+        has_whole=architecture.whole,
+    )
+
+
+def _load_mgm(folder: Path) -> VisionLanguageModel:
+    """The model in a folder of MGM: all of it, or its projector on the language model it names."""
+    said = mgm.describe(folder)
+    held = mgm.Weights(folder)
+    values = said.values
+    architecture = Architecture(
+        language=said.base,
+        tower="clip+convnext",
+        size=int(values.get("image_size_aux", 768)),
+        projector=str(values.get("mm_projector_type", "mlp2x_gelu")),
+        grid=int(values.get("image_grid") or 1),
+        whole=bool(values.get("image_global")),
+        longest=int(values.get("tokenizer_model_max_length", LONGEST)),
+        clip=said.tower("mm_vision_tower", CLIP),
+        convnext=said.tower("mm_vision_tower_aux", CONVNEXT),
+    )
+    if said.is_whole:
+        place = str(folder)
+        with torch.device("meta"):
+            language = empty_language(said.language)
+    else:
+        place = said.base
+        language = load_language(place)
+    tokenizer = load_tokenizer(place, config=said.language)
+    model = VisionLanguageModel(architecture, _tower(architecture), language, tokenizer)
+    ours = mgm.names(model)
+    parts = ("language.",) * said.is_whole + ("tokens.",) + ("tower.",) * held.has_towers
+    ours = {theirs: name for theirs, name in ours.items() if name.startswith(parts)}
+    shapes = model.state_dict()
+    held.check({theirs: tuple(shapes[name].shape) for theirs, name in ours.items()})
+    found = {ours[theirs]: value for theirs, value in held.read(ours).items()}
+    _need_numbers(found, folder)
+    if said.is_whole:
+        model.language = filled_language(language, _below(found, "language."))
+    model.tokens.load_state_dict(_below(found, "tokens."))
+    model.has_own_tower = held.has_towers
+    model.tower.load_state_dict(
+        _below(found, "tower.") if held.has_towers else model.tower.weights()
+    )
+    return model
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def read_architecture(folder: Path) -> Architecture:
@@ -255,9 +332,7 @@ def read_tokens(path: Path, wanted: ImageTokens) -> dict[str, Tensor]:
         state = cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
         state = {name.removeprefix("model."): value for name, value in state.items()}
     else:
-        from safetensors.torch import load_file
-
-        state = load_file(path)
+        state = _tensors(path)
     found: dict[str, Tensor] = {}
     for name, weight in wanted.state_dict().items():
         if name not in state or state[name].shape != weight.shape:
@@ -266,13 +341,24 @@ def read_tokens(path: Path, wanted: ImageTokens) -> dict[str, Tensor]:
                 f"{path} should hold {name} of shape {tuple(weight.shape)}; it is {there}. Give "
                 "the projector of a model with the same tower and language model."
             )
-        if not torch.isfinite(state[name]).all():
+        found[name] = state[name].float()
+    _need_numbers(found, path)
+    return found
+
+
+def _need_numbers(state: dict[str, Tensor], path: Path) -> None:
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
             raise DataError(
                 f"{name} in {path} holds NaN or infinity: the training behind it diverged. Take an "
                 "earlier checkpoint."
             )
-        found[name] = state[name].float()
-    return found
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
 
 
 def write_mm_projector(path: Path, model: VisionLanguageModel) -> None:

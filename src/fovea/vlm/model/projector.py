@@ -88,7 +88,7 @@ class ImageTokens(nn.Module):
         if aux is None or not self.has_aux:
             return self._per_image(self.mm_projector(patches))
         side = int(patches.shape[1] ** 0.5)
-        maps = _cut(aux, self.grid)
+        maps = crops(aux, self.grid)
         if self.has_whole:
             small = functional.interpolate(
                 aux.float(), scale_factor=1 / self.grid, mode="bilinear", align_corners=False
@@ -127,12 +127,14 @@ def windows(
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(views, side * side, rows * columns, channels)
 
 
-def _cut(aux: Float[Tensor, "B A height width"], grid: int) -> Tensor:
-    """Crops of each map, rows first, image after image."""
+def crops(
+    images: Float[Tensor, "B C height width"], grid: int
+) -> Float[Tensor, "B*grid*grid C rows columns"]:
+    """The grid x grid crops of each image or map, rows first, image after image."""
     if grid == 1:
-        return aux
-    batch, channels, height, width = aux.shape
-    cut = aux.reshape(batch, channels, grid, height // grid, grid, width // grid)
+        return images
+    batch, channels, height, width = images.shape
+    cut = images.reshape(batch, channels, grid, height // grid, grid, width // grid)
     return cut.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // grid, width // grid)
 
 

@@ -18,14 +18,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fovea.errors import BackendError, DataError
+from fovea.errors import BackendError, ConfigError, DataError
 from fovea.scene.efficientnet import TAPS, Encoder, published
 from fovea.vlm.model.convnext import LARGE, ConvNext, ConvNextShape
+from fovea.vlm.model.projector import crops
 from fovea.vlm.picture import DEVIATION, MEAN, low_resolution
 
 TowerName = Literal["efficientnet", "clip", "clip+convnext"]
 CLIP = "openai/clip-vit-large-patch14-336"
 CONVNEXT = "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup"
+OPENCLIP_FILE = "open_clip_pytorch_model.bin"
 SELECTED_LAYER = -2
 
 
@@ -93,23 +95,39 @@ class ClipTower(Tower):
         config: of transformers' CLIPVisionModel.
         convnext: shape of the second tower; None for none.
         size: of the picture that the second tower takes; without one the first one's own.
+        grid: the first tower sees grid x grid crops of a picture that is as many times larger.
+        has_whole: whether it sees the whole picture besides.
+        places: where the weights of the two come from, folders or names on the hub.
     """
 
-    def __init__(self, config: Any, convnext: ConvNextShape | None, size: int) -> None:
+    def __init__(
+        self,
+        config: Any,
+        convnext: ConvNextShape | None,
+        size: int,
+        *,
+        grid: int = 1,
+        has_whole: bool = False,
+        places: tuple[str, str] = (CLIP, CONVNEXT),
+    ) -> None:
         super().__init__()
         from transformers import CLIPVisionModel
 
         self.vision_tower = CLIPVisionModel(config)
         self.vision_tower_aux = None if convnext is None else ConvNext(convnext)
         self.low_size: int = config.image_size
+        self.grid = grid
+        self.has_whole = has_whole
+        self.places = places
         channels = 0 if convnext is None else sum(convnext.widths)
-        self.shape = TowerShape(size if channels else self.low_size, config.hidden_size, channels)
+        own = self.low_size * grid
+        self.shape = TowerShape(size if channels else own, config.hidden_size, channels)
 
     def forward(
         self, large: Float[Tensor, "B 3 size size"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B A height width"] | None]:
         """576 patches of 1024 channels, a map of 192 x 192 and 2880, at the published sizes."""
-        small = large if large.shape[-1] == self.low_size else low_resolution(large, self.low_size)
+        small = self._views(large)
         seen = self.vision_tower(small, output_hidden_states=True).hidden_states
         patches = seen[SELECTED_LAYER][:, 1:]
         if self.vision_tower_aux is None:
@@ -122,30 +140,71 @@ class ClipTower(Tower):
         ]
         return patches, torch.cat([maps[0], *raised], dim=1)
 
+    def _views(self, large: Float[Tensor, "B 3 size size"]) -> Float[Tensor, "views 3 low low"]:
+        """What the first tower sees: all crops of all pictures, rows first, then all wholes."""
+        side, grid = self.low_size * self.grid, self.grid
+        small = large if large.shape[-1] == side else low_resolution(large, side)
+        views = crops(small, grid)
+        if self.has_whole:
+            views = torch.cat([views, low_resolution(small, self.low_size)])
+        return views
+
     def weights(self) -> dict[str, Tensor]:
         """CLIP's from its folder in the cache of Hugging Face, ConvNeXt's from OpenCLIP's file."""
         from transformers import CLIPVisionModel
 
-        model = _found(lambda: CLIPVisionModel.from_pretrained(CLIP), CLIP)
+        clip, convnext = self.places
+        model = _found(lambda: CLIPVisionModel.from_pretrained(clip), clip)
         found = {f"vision_tower.{k}": v for k, v in model.state_dict().items()}
         if self.vision_tower_aux is not None:
-            trunk = openclip_trunk(_open_clip_file())
+            trunk = openclip_trunk(_open_clip_file(convnext))
             found |= {f"vision_tower_aux.{k}": v for k, v in trunk.items()}
         return found
 
 
-def build_tower(name: TowerName, size: int) -> Tower:
+def build_tower(
+    name: TowerName,
+    size: int,
+    *,
+    clip: str = CLIP,
+    convnext: str = CONVNEXT,
+    grid: int = 1,
+    has_whole: bool = False,
+) -> Tower:
     """A tower without its weights.
 
     Args:
         name: which.
         size: of the picture; 0 takes the tower's own.
+        clip: where its weights come from; a folder says its own sizes, a name means the published.
+        convnext: the same of the second tower.
+        grid: crops of the picture a side.
+        has_whole: whether the whole is seen besides.
+
+    Raises:
+        ConfigError: crops are wanted of a tower that knows none.
     """
     if name == "efficientnet":
+        if grid > 1 or has_whole:
+            raise ConfigError(
+                f"crops are for CLIP's towers; model.grid={grid} model.whole={has_whole} came with "
+                "tower=efficientnet. Leave them out: it takes any model.size."
+            )
         return EfficientNetTower(size or 224)
+    shape = _convnext_shape(convnext) if name == "clip+convnext" else None
+    places = (clip, convnext)
+    config = _clip_config(clip)
+    return ClipTower(
+        config, shape, size or 768 * grid, grid=grid, has_whole=has_whole, places=places
+    )
+
+
+def _clip_config(place: str) -> Any:
     from transformers import CLIPVisionConfig
 
-    large = CLIPVisionConfig(
+    if Path(place).is_dir():
+        return CLIPVisionConfig.from_pretrained(place)
+    return CLIPVisionConfig(
         hidden_size=1024,
         intermediate_size=4096,
         num_hidden_layers=24,
@@ -154,7 +213,13 @@ def build_tower(name: TowerName, size: int) -> Tower:
         patch_size=14,
         projection_dim=768,
     )
-    return ClipTower(large, LARGE if name == "clip+convnext" else None, size or 768)
+
+
+def _convnext_shape(place: str) -> ConvNextShape:
+    """The published one, or that of the file in a folder."""
+    return (
+        ConvNextShape.of(openclip_trunk(_open_clip_file(place))) if Path(place).is_dir() else LARGE
+    )
 
 
 def openclip_trunk(path: Path) -> dict[str, Tensor]:
@@ -180,11 +245,12 @@ def openclip_trunk(path: Path) -> dict[str, Tensor]:
     return kept
 
 
-def _open_clip_file() -> Path:
+def _open_clip_file(place: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    found = _found(lambda: hf_hub_download(CONVNEXT, "open_clip_pytorch_model.bin"), CONVNEXT)
-    return Path(found)
+    if Path(place).is_dir():
+        return Path(place) / OPENCLIP_FILE
+    return Path(_found(lambda: hf_hub_download(place, OPENCLIP_FILE), place))
 
 
 def _found(load: Any, name: str) -> Any:

@@ -10,7 +10,14 @@ from fovea.config import Config, Path, artifact, setting
 class EvaluateConfig(Config):
     """A model answers a benchmark's questions; or answers that exist are scored."""
 
-    model: Path | None = artifact("vlm", "the model that answers", optional=True)
+    model: Path | None = artifact(
+        "vlm", "the model that answers: ours, MGM's, or a folder of transformers", optional=True
+    )
+    hub: str = setting(
+        "",
+        "in its place, the name of a model of transformers that lies in Hugging Face's cache",
+        local_only=True,
+    )
     answers: Path | None = artifact(
         "answers", "answers that exist already, scored in place of a model's", optional=True
     )
