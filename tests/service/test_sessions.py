@@ -88,6 +88,7 @@ def test_the_cookie_opens_nothing_else_whatever_its_key_may(ask: Any) -> None:
     key, text = ask.gate.keys.create("me", [ADMIN])
     own = cookie(begin(ask, text).value)
     id = finished(ask.here, key.owner)
+    assert ask("GET", f"/v1/studies/{id}/report").status_code == 401
     schema = ask("GET", "/openapi.json").json()["paths"]
     routes = [
         (method.upper(), path) for path, operations in schema.items() for method in operations
@@ -102,6 +103,7 @@ def test_the_cookie_opens_nothing_else_whatever_its_key_may(ask: Any) -> None:
         "GET /files/{id}/{name}",
         "GET /jobs/{id}/files/film.mp4",
         "GET /v1/jobs/{id}/artifacts/{name}",
+        "GET /v1/studies/{id}/report",
     }
 
 

@@ -35,19 +35,24 @@ def findings(sight: Any) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def jobs(service: Any) -> tuple[str, str]:
+    """A job that is done, and one that failed."""
+    done = service.submit("toy.count", steps=4)
+    failed = service.submit("toy.count", steps=3, fails=True)
+    return service.wait(done["id"])["id"], service.wait(failed["id"])["id"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_axe_finds_nothing_serious_on_any_view(
-    theme: str, size: str, service: Any, look: Callable[..., Any]
+    theme: str, size: str, service: Any, jobs: tuple[str, str], look: Callable[..., Any]
 ) -> None:
-    done = service.submit("toy.count", steps=4)
-    service.wait(done["id"])
-    failed = service.submit("toy.count", steps=3, fails=True)
-    service.wait(failed["id"])
+    done, failed = jobs
     sight = look(service.url, theme=theme, size=size)
     page = sight.page
-    views = ("", "jobs", f"jobs/{done['id']}", f"jobs/{failed['id']}", "new", "new/events.train")
+    views = ("", "jobs", f"jobs/{done}", f"jobs/{failed}", "new", "new/events.train", "studies")
     found = {}
     for view in views:
         sight.go(view)

@@ -29,6 +29,9 @@ def test_a_study_shows_its_trials_and_the_best_of_them(
     expect(sight.page.locator(".trials tbody tr")).to_have_count(2)
     expect(sight.page.locator(".dots circle")).to_have_count(2)
     expect(sight.page.locator(".report")).to_contain_text("Best so far")
+    steps = sight.page.locator(".report dd >> nth=1").inner_text()
+    sight.page.click("a:has-text('Use these settings')")
+    expect(sight.page.locator("#set-steps")).to_have_value(steps)
     assert sight.complaints == []
 
 

@@ -26,6 +26,7 @@ SHOWN = frozenset(
         "/jobs/{id}/{name:path}",
         "/runs/{run}/{name:path}",
         "/v1/jobs/{id}/artifacts/{name:path}",
+        "/v1/studies/{id}/report",
     }
 )
 """Templates of the addresses at which browsers fetch what was made."""

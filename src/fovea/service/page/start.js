@@ -43,8 +43,10 @@ function flow(stage) {
   return make("p", { className: "flow" }, ...steps.flatMap((step, index) => [index > 0 && make("i", { text: "→" }), make("span", { text: step })]).filter(Boolean));
 }
 
-/** @param {Stage} stage @param {string[]} samples @param {string} [like] the id of a job to do again with changes */
-async function sheet(stage, samples, like) {
+/** `query` names the job that is to be done again with changes, `like`, or has settings, `with`.
+ * @param {Stage} stage @param {string[]} samples @param {URLSearchParams} [query] */
+async function sheet(stage, samples, query) {
+  const like = query?.get("like"), given = query?.get("with");
   const schema = await ask(stage.schema_href);
   let preset = "";
   const fields = make("div", { className: "fields" });
@@ -62,6 +64,7 @@ async function sheet(stage, samples, like) {
   const tune = dials.length > 0 && make("button", {
     type: "button", className: "quiet", text: say("tune.open"), on: { click: () => openTune(stage, dials, () => ({ fixed: form.body(), preset })) } });
   if (like) form.put((await jobs.find(like)).config);
+  if (given) form.put(JSON.parse(given));
 
   async function submit(/** @type {Event} */ event) {
     event.preventDefault();
@@ -90,7 +93,7 @@ export async function openStart(kind, query) {
   const { stages, samples } = await (catalog ??= ask("/v1/stages").catch((error) => { catalog = undefined; throw error; }));
   const stage = stages.find((/** @type {Stage} */ one) => one.kind === kind);
   const hint = make("div", { className: "sheet empty" }, make("h1", { text: say("start.title") }), make("p", { text: say("start.hint") }));
-  const element = make("div", { className: `start${stage ? " chosen" : ""}` }, list(stages, kind), stage ? await sheet(stage, samples, query?.get("like") ?? "") : hint);
+  const element = make("div", { className: `start${stage ? " chosen" : ""}` }, list(stages, kind), stage ? await sheet(stage, samples, query) : hint);
   requestAnimationFrame(() => element.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }));
   return { element };
 }

@@ -74,10 +74,11 @@ function table(trials, study) {
 }
 
 /** The best trial, as settings. @param {Study} study */
-function bestCard({ best, goals }) {
+function bestCard({ best, goals, stage }) {
   return best && make("section", { className: "card" }, make("h2", { text: say("studies.best", { number: best.number }) }),
     make("dl", { className: "settings" }, ...[...goals.map(({ metric }, index) => [metric, best.values[index]]), ...Object.entries(best.parameters)]
-      .flatMap(([name, value]) => [make("dt", { text: String(name) }), make("dd", { text: shown(value) })])));
+      .flatMap(([name, value]) => [make("dt", { text: String(name) }), make("dd", { text: shown(value) })])),
+    make("a", { className: "quiet", href: `#/new/${stage}?with=${encodeURIComponent(JSON.stringify(best.parameters))}` }, icon("edit"), make("span", { text: say("studies.use") })));
 }
 
 /** The view of one study. @param {string} id */
