@@ -14,6 +14,7 @@ from fovea.synth.made.scene import COLORS, PLACES, SIZES, MadeObject, MadeScene,
 from fovea.synth.settings.simulate import SimulateConfig
 from fovea.synth.simulation import BY_LETTER, LETTERS, simulate
 from fovea.synth.stages import SIMULATE
+from fovea.vlm.tasks.mmbench import prompt
 
 FEW = {"pairs": 4, "instructions": 40, "questions": 2, "choices": 8, "size": 32}
 
@@ -61,6 +62,17 @@ def test_questions_have_no_more_options_than_is_asked_for(tmp_path: Path) -> Non
     folder = made(tmp_path, choice_share=1, most_options=2)
     assert not any("\nC. " in ask for ask, _ in asked_by_letter(folder))
     assert "\tC" in (folder / "choices.tsv").read_text().splitlines()[0]
+
+
+def test_choices_answered_by_text_are_asked_as_the_benchmark_asks_them(tmp_path: Path) -> None:
+    folder = made(tmp_path, choice_share=1, choice_answers="text")
+    for sample in json.loads((folder / "instructions.json").read_text()):
+        ask, said = (turn["value"] for turn in sample["conversations"])
+        lines = ask.removeprefix("<image>\n").split("\n")
+        question = lines[0].removeprefix("Question: ")
+        row = {"question": question, **{line[0]: line[3:] for line in lines[2:-2]}}
+        assert f"<image>\n{prompt(row, style='vlmeval')}" == ask
+        assert said in row.values()
 
 
 def test_a_terse_caption_names_all_there_is() -> None:

@@ -29,6 +29,7 @@ from fovea.synth.settings.simulate import SimulateConfig
 QUALITY = 90
 SHORTLY = "Answer the question using a single word or phrase."
 BY_LETTER = "Answer with the option's letter from the given choices directly."
+BY_TEXT = "Please select the correct answer from the options above. \n"
 LETTERS = "ABCD"
 ABILITIES = {
     "attribute_recognition": "finegrained_perception (instance-level)",
@@ -128,7 +129,7 @@ class Draw:
             one = words.asked(scene, rng)
             ask, said = _shortly(one), one.answer
             if _is_due(number, self.config.choice_share):
-                ask, said = _by_letter(one, options, rng)
+                ask, said = _choice(one, options, self.config.choice_answers, rng)
             turns = [
                 {"from": "human", "value": f"<image>\n{ask}"},
                 {"from": "gpt", "value": said},
@@ -237,10 +238,12 @@ def _is_due(number: int, share: float) -> bool:
     return int((number + 1) * share) > int(number * share)
 
 
-def _by_letter(one: Asked, drawn: Options, rng: np.random.Generator) -> tuple[str, str]:
+def _choice(one: Asked, drawn: Options, answer: str, rng: np.random.Generator) -> tuple[str, str]:
     options, right = drawn.of(one, rng)
     listed = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
-    return "\n".join([one.question, *listed, BY_LETTER]), LETTERS[right]
+    if answer == "letter":
+        return "\n".join([one.question, *listed, BY_LETTER]), LETTERS[right]
+    return "\n".join([f"Question: {one.question}", "Options:", *listed, BY_TEXT]), one.answer
 
 
 def _table_row(

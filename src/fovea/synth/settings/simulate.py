@@ -28,6 +28,11 @@ class SimulateConfig(Config):
         0.25, "part of the instructions that are multiple choice, each letter right as often",
         ge=0, le=1,
     )  # fmt: skip
+    choice_answers: Literal["letter", "text"] = setting(
+        "letter",
+        "what multiple choice is answered with: the letter, asked LLaVA's way, or the option's"
+        " text, asked VLMEvalKit's way; MMBench's rules take both",
+    )
     questions: int = setting(400, "questions of the TextVQA form to be judged by", ge=1)
     choices: int = setting(80, "multiple-choice questions, each asked in all rotations", ge=1)
     size: int = setting(128, "side of a picture in pixels", ge=32, le=1024)
