@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# As stages' own processes have it: threads that spin while they wait take the time of all others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest_plugins = ["servers", "browser"]
 """Redis, PostgreSQL and MariaDB (tests/servers.py); Chromium (tests/browser.py)."""
 

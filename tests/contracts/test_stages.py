@@ -5,7 +5,6 @@ that makes an artifact of that kind.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from forks import Fork, run_tiny
 from pydantic import ValidationError
 
 from fovea import catalog
+from fovea.cli import main
 from fovea.config import about, branches, fields, kind_of, parts, preset_file, resolve, to_yaml
 from fovea.describe import help_text, schema
 from fovea.dialect import load
@@ -142,15 +143,24 @@ def test_tunable_ranges_hold_values_that_the_setting_allows(stage: Stage) -> Non
         assert low > 0 or not about(field).get("log"), f"{path}: no logarithm of {low}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_declaring_a_stage_imports_nothing_heavy(name: str) -> None:
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    """What heavy packages a fresh process has loaded once it has declared each stage in turn."""
     heavy = ("torch", "numpy", "numba", "cv2", "av", "scipy", "pycolmap", "optuna", "fastapi")
     script = (
-        f"import sys; from fovea import catalog; catalog.stage({name!r})\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
+        "import json, sys; from fovea import catalog\n"
+        f"for name in {NAMES}:\n"
+        "    catalog.stage(name)\n"
+        f"    print(json.dumps([name, [n for n in {heavy} if n in sys.modules]]))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout == "[]\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declaring_a_stage_imports_nothing_heavy(name: str, loaded: dict[str, list[str]]) -> None:
+    assert loaded[name] == []
 
 
 # What is shown
@@ -202,11 +212,6 @@ def test_the_preset_tiny_is_valid(stage: Stage) -> None:
 # What happens
 
 
-def command(name: str, folder: Path, *words: str) -> list[str]:
-    call = [sys.executable, "-m", "fovea", name, "--preset", "tiny", "--run", str(folder)]
-    return [*call, "--no-reuse", "--device", "cpu", *words]
-
-
 class Workshop:
     """The tiny runs, each made once."""
 
@@ -232,15 +237,13 @@ class Workshop:
                 words.append(f"{field}={run.outputs(run.stages[0].key)[output].absolute()}")
         return words
 
+    def start(self, name: str, folder: Path, *words: str) -> Fork:
+        log = folder.with_name(f"{folder.name}.log")
+        return Fork(log, run_tiny, name, folder, *self.inputs(name), *words)
+
     def _tiny(self, name: str) -> tuple[Run, float]:
-        words = self.inputs(name)
-        before = os.times()
-        call = command(name, self.folder / name, *words)
-        done = subprocess.run(call, capture_output=True, text=True)
-        after = os.times()
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        spent = after.children_user + after.children_system
-        return Run.open(self.folder / name), spent - before.children_user - before.children_system
+        spent_s = self.start(name, self.folder / name).wait()
+        return Run.open(self.folder / name), spent_s
 
 
 @pytest.fixture(scope="module")
@@ -275,14 +278,12 @@ def test_a_run_killed_and_resumed_ends_as_an_unbroken_one(
     often = (
         ["checkpoint_s=0.2"] if "checkpoint_s" in catalog.stage(name).config.model_fields else []
     )
-    call = command(name, tmp_path / "run", *workshop.inputs(name), *often)
-    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not somewhere_inside(tmp_path / "run"):
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL, "it ended and left nothing to go on from"
-    done = subprocess.run(call, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    first = workshop.start(name, tmp_path / "run", *often)
+    while first.process.is_alive() and not somewhere_inside(tmp_path / "run"):
+        time.sleep(0.002)
+    first.kill()
+    assert first.process.exitcode == -signal.SIGKILL, "it ended and left nothing to go on from"
+    workshop.start(name, tmp_path / "run", *often).wait()
     resumed = Run.open(tmp_path / "run")
     assert digests(resumed) == digests(unbroken)
     record = json.loads((resumed.stages[0].folder / "stage.json").read_text())
@@ -301,14 +302,14 @@ def digests(run: Run) -> dict[str, str]:
 
 
 @each_stage
-def test_a_missing_input_is_answered_with_a_sentence(stage: Stage, tmp_path: Path) -> None:
+def test_a_missing_input_is_answered_with_a_sentence(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     needed = [n for n in stage.inputs if stage.config.model_fields[n].is_required()]
     if not needed:
         pytest.skip(f"{stage.name} needs no input")
     words = [f"{name}={tmp_path / 'nothing.ply'}" for name in needed]
-    call = [sys.executable, "-m", "fovea", stage.name, "--root", str(tmp_path), *words]
-    done = subprocess.run(call, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert "nothing.ply does not exist" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main([stage.name, "--root", str(tmp_path), *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "nothing.ply does not exist" in said
