@@ -22,6 +22,7 @@ from fovea.runs.recipe import Recipe, load
 from fovea.runs.run import execute
 from fovea.service import processes
 from fovea.service.cache import ResultCache
+from fovea.service.full import FULL_DISK, has_room, is_full
 from fovea.service.jobs import Job, JobStore
 from fovea.service.outcome import LOST, Outcome, cost, outcome
 from fovea.service.places import Place, Work
@@ -84,7 +85,12 @@ class Attempt:
             self.here.place.end(job.id)
             self.here.told(self.store.fail(job, LOST))
         elif not self._is_in_cache():
-            self._go()
+            try:
+                self._go()
+            except OSError as error:
+                if not is_full(error):
+                    raise
+                self._settle(Outcome(error=FULL_DISK))
 
     def _is_in_cache(self) -> bool:
         """End at once where a job like it, ahead in the queue, has made its result meanwhile."""
@@ -182,6 +188,9 @@ class Attempt:
         now = store.get(job.id)
         costs: dict[str, Any] = cost(self.folder)
         error = reached.error or LOST
+        if reached.result is None and not has_room(self.settings.runs):
+            # It may have had no room to say so.
+            error = FULL_DISK
         if reached.result is not None:
             self.here.told(store.finish(job, reached.result, **costs))
         elif now is not None and now.cancel_requested:

@@ -171,14 +171,14 @@ def stand_back(pid: int, by: int) -> None:
     """Let whoever asks for a status have the processor first.
 
     A session of its own may be a scheduling group of its own (Linux, `sched_autogroup_enabled`);
-    then the nice values of its processes only count among themselves, and the group has another.
+    then the nice values of its processes count among themselves only, and the group has another.
     """
-    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + by)
     try:
-        os.setpriority(os.PRIO_PROCESS, pid, nice)
+        os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + by))
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists() and os.getsid(pid) == pid:
-            group.write_text(str(nice))
+            ours = int(Path("/proc/self/autogroup").read_text().split()[-1])
+            group.write_text(str(min(19, ours + by)))
     except ProcessLookupError:
         log.debug("process %d ended at once", pid)
     except OSError as error:

@@ -19,9 +19,11 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from fovea.errors import BackendError, BusyError, ConfigError, FoveaError, JobError, Problem
+from fovea.service.full import NO_ROOM, is_full
 from fovea.service.openapi import methods_at
 from fovea.service.words import FALLBACK, language_of, text
 
@@ -127,6 +129,13 @@ def install(app: FastAPI) -> None:
         ]
         return body(request, 422, "request", "the request is not valid", problems)
 
+    @app.exception_handler(OSError)
+    @app.exception_handler(SQLAlchemyError)
+    async def full(request: Request, error: Exception) -> JSONResponse:
+        if not is_full(error):
+            raise error  # a fault of ours, which the log is to tell
+        return body(request, 507, "disk", NO_ROOM)
+
     @app.exception_handler(Exception)
     async def bug(request: Request, _error: Exception) -> JSONResponse:
         detail = "this is a fault of the service; its log says more"
@@ -138,7 +147,7 @@ def status_of(error: FoveaError) -> int:
     own = getattr(error, "status", None)
     if isinstance(own, int):
         return own
-    if error.code == "oom":
+    if error.code in ("oom", "disk"):
         return 507
     if isinstance(error, BusyError) or error.code == "idempotency_conflict":
         return 409

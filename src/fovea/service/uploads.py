@@ -84,9 +84,11 @@ class Uploads:
         Raises:
             RefusedError: it is too large, not what its name or its digest says, or a bomb.
         """
+        from anyio import CancelScope
         from anyio.to_thread import run_sync
 
-        with self._draft() as draft:
+        draft = self._begin()
+        try:
             with (draft / "body").open("wb") as file:
                 sink = _Sink(file, self.settings.file_mb * MEGABYTE)
                 held, size = list[bytes](), 0
@@ -105,6 +107,10 @@ class Uploads:
                     " changed on its way: send it again.",
                 )
             return await run_sync(self._keep_file, draft, name, sink.hash.hexdigest())
+        finally:
+            if draft.is_dir():  # a folder of many files; also where the caller has gone
+                with CancelScope(shield=True):
+                    await run_sync(shutil.rmtree, draft, True)
 
     def keep(self, files: list[tuple[str, BinaryIO]], *, look: bool = True) -> Upload:
         """Take in the files of a form: one as above, several as a folder, by their names.
@@ -212,12 +218,16 @@ class Uploads:
 
     @contextmanager
     def _draft(self) -> Generator[Path]:
-        draft = self.folder / f".draft-{uuid.uuid4().hex}"
-        draft.mkdir(parents=True)
+        draft = self._begin()
         try:
             yield draft
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def _begin(self) -> Path:
+        draft = self.folder / f".draft-{uuid.uuid4().hex}"
+        draft.mkdir(parents=True)
+        return draft
 
 
 class _Sink:

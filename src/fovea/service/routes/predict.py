@@ -149,7 +149,8 @@ def refusal(job: Job) -> RefusedError:
     if job.state == "cancelled":
         return RefusedError(409, "cancelled", f"task {job.id} was cancelled before it was done.")
     code, message = str(error.get("code", "job")), str(error.get("message", job.message))
-    statuses = {"oom": 507, "data": 422, "artifact": 422, "config": 422, "backend": 503}
+    statuses = {"oom": 507, "disk": 507, "backend": 503}
+    statuses |= dict.fromkeys(("data", "artifact", "config"), 422)
     return RefusedError(statuses.get(code, 500), code, message or "the prediction failed.")
 
 

@@ -37,5 +37,5 @@ class QueueConfig(Config):
     grace_s: float = setting(10.0, "how long a job may take to stop in s", ge=0, advanced=True)
     attempts: int = setting(3, "times a job whose process was lost is started", ge=1, advanced=True)
     nice: int = setting(
-        10, "by how much jobs stand back for the service's answers", ge=0, le=19, advanced=True
+        5, "by how much jobs stand back for the service's answers", ge=0, le=19, advanced=True
     )
