@@ -128,6 +128,7 @@ def test_a_study_of_a_foreign_trainer_ends_in_a_file_that_runs(
         ("", {"prune": {"method": "threshold", "upper": 1.1}}, "pruned", "pruned", "lags"),
     ],
 )
+@pytest.mark.acceptance(3)
 def test_a_trial_ends_as_what_it_was_and_leaves_no_process(
     llama_study: StudyFile,
     tmp_path: Path,
@@ -152,6 +153,7 @@ def test_a_trial_ends_as_what_it_was_and_leaves_no_process(
     assert (tmp_path / "studies/lf/trials" / records[0].folder / "console.log").is_file()
 
 
+@pytest.mark.acceptance(4)
 def test_after_a_kill_the_trial_goes_on_from_its_checkpoint(
     llama_study: StudyFile, tmp_path: Path
 ) -> None:

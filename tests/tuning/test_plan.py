@@ -57,6 +57,7 @@ StudyFile = Callable[..., Path]
         ({"trial": {"timeout": "soon"}}, "trial.timeout"),
     ],
 )
+@pytest.mark.acceptance(1)
 def test_a_wrong_study_is_refused_before_its_first_trial(
     study_file: StudyFile, changes: dict[str, Any], words: str
 ) -> None:

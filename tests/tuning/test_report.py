@@ -84,6 +84,7 @@ def test_the_page_needs_no_network_and_the_light_one_no_script(study: Study) -> 
         assert "@import" not in text
 
 
+@pytest.mark.acceptance(7)
 def test_the_page_shows_every_trial_and_every_picture(study: Study) -> None:
     text = page(View.of(study))
     for record in study.records:
@@ -186,6 +187,7 @@ def test_a_scale_holds_its_ticks(log: bool) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.acceptance(7)
 def test_in_a_browser_the_page_asks_for_nothing_and_lights_a_trial_up_everywhere(
     study: Study, chromium: Any, tmp_path: Path
 ) -> None:

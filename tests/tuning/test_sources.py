@@ -62,6 +62,7 @@ def test_any_chunking_of_writes_gives_the_same_series(
 
 @settings(max_examples=40, deadline=None)
 @given(losses=LOSSES, rotated=st.sets(st.integers(1, 11)), looks=st.sets(st.integers(1, 11)))
+@pytest.mark.acceptance(9)
 def test_a_rotated_log_loses_no_point_between_two_looks(
     tmp_path_factory: pytest.TempPathFactory,
     losses: list[float],
@@ -100,6 +101,7 @@ def test_the_old_file_is_read_to_its_end_before_the_new_one(tmp_path: Path) -> N
     tail.close()
 
 
+@pytest.mark.acceptance(9)
 def test_a_partial_line_waits_for_its_end(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
@@ -112,6 +114,7 @@ def test_a_partial_line_waits_for_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["shorter", "longer", "another"])
+@pytest.mark.acceptance(9)
 def test_a_file_written_anew_gives_only_what_is_new(tmp_path: Path, how: str) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(lines([5.0, 4.0, 3.0]))
@@ -144,6 +147,7 @@ def test_a_resumed_trainer_gives_the_points_beyond_its_checkpoint_again(tmp_path
     ("value", "expected"),
     [("2.461", 2.461), (" 1e-05", 1e-5), (3, 3.0), (True, None), ("12%", None), (None, None)],
 )
+@pytest.mark.acceptance(9)
 def test_numbers_may_be_text(value: object, expected: float | None) -> None:
     assert number(value) == expected
 
@@ -159,6 +163,7 @@ def test_strings_of_numbers_other_names_and_other_fields(tmp_path: Path) -> None
     found.close()
 
 
+@pytest.mark.acceptance(9)
 def test_a_csv_that_is_rewritten_when_a_column_appears(tmp_path: Path) -> None:
     folder = tmp_path / "out/version_0"
     folder.mkdir(parents=True)
@@ -256,6 +261,7 @@ def test_an_unfinished_record_of_an_event_file_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.acceptance(6)
 def test_a_real_trainer_says_the_same_in_its_state_and_in_its_event_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

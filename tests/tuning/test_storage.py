@@ -118,6 +118,7 @@ def with_account(url: URL) -> URL:
 
 
 @pytest.mark.parametrize("server", ["postgres_url", "mariadb_url"])
+@pytest.mark.acceptance(10)
 def test_a_study_lives_in_a_database_and_its_password_nowhere(
     quick_study: StudyFile, tmp_path: Path, server: str, request: pytest.FixtureRequest
 ) -> None:

@@ -50,6 +50,7 @@ def test_every_method_runs_three_trials(study_file: StudyFile, method: str) -> N
     assert len({tuple(record.parameters.items()) for record in records}) == 3
 
 
+@pytest.mark.acceptance(2)
 def test_one_worker_and_one_seed_give_the_same_trials(
     study_file: StudyFile, tmp_path: Path
 ) -> None:
@@ -65,12 +66,14 @@ def test_one_worker_and_one_seed_give_the_same_trials(
     assert first[1].parameters != other[1].parameters
 
 
+@pytest.mark.acceptance(2)
 def test_bayesian_search_comes_near_the_best_settings(study_file: StudyFile) -> None:
     path = study_file(budget={"trials": 25}, fixed={"steps": 1})
     _, records = run(path)
     assert max(record.values[0] for record in records) > 30.8  # at best 31: x = 2, depth = 3
 
 
+@pytest.mark.acceptance(2)
 def test_a_conditional_grid_is_tried_whole_and_once(study_file: StudyFile) -> None:
     path = study_file(space=GRID, search={"method": "grid"}, budget={}, baseline=False)
     ending, records = run(path)
@@ -206,6 +209,7 @@ def test_when_asked_to_stop_the_trial_is_kept_and_goes_on_later(study_file: Stud
     assert sorted(after[1].points) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.acceptance(7)
 def test_the_best_trial_is_a_recipe_that_runs(study_file: StudyFile, tmp_path: Path) -> None:
     plan = load(study_file())
     with Study.create(plan) as study:
@@ -230,6 +234,7 @@ def test_only_the_best_trials_keep_their_checkpoints(study_file: StudyFile) -> N
     assert kept == {record.folder for record in ranked[:2]}
 
 
+@pytest.mark.acceptance(4)
 def test_after_a_kill_the_study_goes_on_as_if_unbroken(
     study_file: StudyFile, tmp_path: Path
 ) -> None:

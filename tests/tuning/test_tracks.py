@@ -125,6 +125,7 @@ def records_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.mark.acceptance(8)
 def test_each_trial_is_an_offline_run_of_its_own_without_key_or_prompt(
     study_file: StudyFile,
 ) -> None:

@@ -57,6 +57,7 @@ def tune(*words: str, **more: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(call, text=True, start_new_session=True, **more)
 
 
+@pytest.mark.acceptance(5)
 def test_three_workers_share_a_budget_and_draw_different_numbers(quick_study: StudyFile) -> None:
     told: list[int] = []
     path = quick_study(budget={"trials": 12}, resources={"workers": 3})
@@ -93,6 +94,7 @@ def test_a_grid_is_tried_whole_and_once_by_several_workers(quick_study: StudyFil
 
 
 @pytest.mark.parametrize("server", ["postgres_url", "mariadb_url"])
+@pytest.mark.acceptance(5)
 def test_workers_of_two_folders_share_a_database(
     quick_study: StudyFile, server: str, request: pytest.FixtureRequest
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from filelock import FileLock
@@ -32,15 +33,29 @@ def open_backend(address: Address, *, is_new: bool) -> Any:
     url = address.url.render_as_string(hide_password=False)
     if address.kind == "sqlite":
         waits = {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
-        return storages.RDBStorage(
+        storage = storages.RDBStorage(
             url, engine_kwargs=waits, skip_table_creation=not is_new, **heartbeat.NONE
         )
+        if is_new:
+            _write_ahead(storage.engine)
+        return storage
     calls: dict[str, Any] = {"connect_args": {"connect_timeout": CONNECT_TIMEOUT_S}}
     calls |= {"pool_pre_ping": True, "pool_size": 2}
     with heartbeat.quiet():
         return storages.RDBStorage(
             url, engine_kwargs=calls, skip_table_creation=not is_new, **heartbeat.options()
         )
+
+
+def _write_ahead(engine: Any) -> None:
+    """Have commits wait for the disk once and not thrice; the file remembers it.
+
+    A worker that reads at this moment keeps the file as it is: the next start changes it then.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    with suppress(OperationalError), engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
 def _journal_lock(path: str) -> Any:

@@ -33,7 +33,7 @@ def run(
     source = f"study {plan.file.study} #{number}"
     recipe = target.recipe_of(target.config_of(settings, source=source).config)
     write_text(folder / "config.yaml", to_yaml(recipe.steps[0].config))
-    write_text(folder / "command.txt", f"{_command(target, folder)}\n")
+    write_text(folder / "command.txt", f"{_command(target, folder)}\n", is_synced=False)
     done = _done(plan, recipe, folder, watch)
     return done if isinstance(done, Outcome) else _outcome(plan, done, watch)
 

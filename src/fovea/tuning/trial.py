@@ -105,7 +105,8 @@ def _run(
     settings = plan.space.settings(values)
     note = dict(about) | {"parameters": plan.space.asked(values), "started": time.time()}
     note |= {"settings": settings, "checkpoints": plan.target.checkpoints}
-    write_json(folder / "trial.json", {"schema": 1, "state": "running"} | note)
+    # The storage is what lasts: these need to outlive a kill, not a power cut.
+    write_json(folder / "trial.json", {"schema": 1, "state": "running"} | note, is_synced=False)
     number, peak_mb = about.get("number", 0), _peak_mb()
     watch = Watch(plan, trial, folder, asked_to_stop=asked_to_stop)
 
@@ -123,7 +124,6 @@ def _run(
             ended, metrics=dict(watch.latest), seconds=seconds, peak_mb=ended.peak_mb or peak
         )
         result = _result(ended, number)
-        # The storage is what lasts: these need to outlive a kill, not a power cut.
         write_json(folder / "result.json", result, is_synced=False)
         write_json(folder / "trial.json", {"schema": 1} | note | result, is_synced=False)
         following.end(End(ended.state, ended.values, ended.failure, seconds))

@@ -33,7 +33,7 @@ class Delivery:
         """Write the config file, whole or not at all."""
         if self.config is not None:
             self.config.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.config, self.text)
+            write_text(self.config, self.text, is_synced=False)
 
     def line(self) -> str:
         """The command as it is typed into a shell."""
