@@ -63,7 +63,7 @@ class Server:
         self.process = subprocess.Popen(
             command, cwd=folder, stdout=self.log, stderr=self.log, env=os.environ | plain
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).close()

@@ -74,8 +74,8 @@ class Service:
     """Figures for Prometheus; none where nobody wants them."""
     parts: list[Part] = field(default_factory=list[Part])
     """What is started with the service, in this order, and stopped in the opposite one."""
-    admitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
-    """Threads that look up who calls; a caller is not to wait for one until an upload is over."""
+    lookups: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    """Threads for short questions, who calls and how a job goes: no upload is waited for."""
     closing: threading.Event = field(default_factory=threading.Event)
     """Set when the service is about to end: what streams, stops."""
 
@@ -130,7 +130,7 @@ async def the_job(id: str, here: Here, who: Who) -> Job:
     found = here.glance.job(id)
     if found is not None and found.owner == who.owner:
         return found
-    return await run_sync(here.job, id, who.owner)
+    return await run_sync(here.job, id, who.owner, limiter=here.lookups)
 
 
 TheJob = Annotated[Job, Depends(the_job)]

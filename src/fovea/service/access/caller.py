@@ -52,7 +52,7 @@ async def caller(request: Request) -> Caller:
     here = request.app.state.service
     if not here.gate.waits:
         return here.gate.admit(request)
-    return await run_sync(here.gate.admit, request, limiter=here.admitting)
+    return await run_sync(here.gate.admit, request, limiter=here.lookups)
 
 
 async def visitor(request: Request) -> None:
@@ -63,7 +63,7 @@ async def visitor(request: Request) -> None:
     """
     here = request.app.state.service
     if here.gate.waits:
-        await run_sync(here.gate.greet, request, limiter=here.admitting)
+        await run_sync(here.gate.greet, request, limiter=here.lookups)
     else:
         here.gate.greet(request)
 
