@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "fovea"
 ROOMS = ("events", "photo", "relight", "synth", "vlm")
 FLOORS = (
     ("errors",),
-    ("config", "declaration", "dialect", "layers", "console", "catalog", "client"),
+    ("config", "declaration", "dialect", "layers", "console", "catalog", "client", "logs"),
     ("runs",),
     ("tuning",),
     ("training", "scene", "metrics"),

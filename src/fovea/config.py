@@ -68,6 +68,7 @@ def resolve(
     environment: Mapping[str, str] = os.environ,
     arguments: Iterable[str] = (),
     positional: Iterable[str] = (),
+    prefix: str = "",
     overrides: Mapping[str, Any] | None = None,
     overrides_source: str = "override",
 ) -> Resolved[C]:
@@ -81,6 +82,7 @@ def resolve(
         environment: the variables; an empty mapping leaves them out.
         arguments: words of the command line.
         positional: the settings that bare words stand for, in order.
+        prefix: what stood before each word where it was typed, for the sentence about its source.
         overrides: what a study or a request sets: values by name, nested or dotted.
         overrides_source: what to call them.
 
@@ -95,7 +97,7 @@ def resolve(
         for document in [file] if isinstance(file, Document) else dialect.layers(file):
             merger.lay(document)
     found, notes = environment_layers(model, name, environment)
-    typed, problems = arguments_layer(model, arguments, positional)
+    typed, problems = arguments_layer(model, arguments, positional, prefix)
     last = Layer(model)
     last.give(overrides or {}, overrides_source)
     for document in (*found, typed, last.document):

@@ -36,7 +36,9 @@ def configure(
     if verbose:
         import logging
 
-        logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+        from fovea import logs
+
+        logs.begin(logging.DEBUG, "%(levelname)s %(name)s: %(message)s")
 
 
 def has_color(stream: TextIO | None = None) -> bool:

@@ -195,9 +195,11 @@ _ASSIGNMENT = re.compile(r"(?:--)?([A-Za-z_][\w.-]*?)(\+?)=(.*)", re.DOTALL)
 
 
 def arguments_layer(
-    model: type[Config], words: Iterable[str], positional: Iterable[str] = ()
+    model: type[Config], words: Iterable[str], positional: Iterable[str] = (), prefix: str = ""
 ) -> tuple[Document, list[Problem]]:
     """Read `key=value`, `key+=value`, `--key value`, `--key=value`, `--[no-]flag` and bare words.
+
+    `prefix` is what stood before each word where it was typed: of `fit.iterations=7`, `fit.`.
 
     Returns:
         The layer, and what could not be understood.
@@ -217,14 +219,15 @@ def arguments_layer(
             message = f"a value without its name; write NAME={word}"
             problems.append(Problem(word, "no_name", message, word, "the command line"))
             continue
+        typed = f"{prefix}{word}"
         try:
             if text is None:
-                problems.append(Problem(key, "no_value", "needs a value after it", None, word))
+                problems.append(Problem(key, "no_value", "needs a value after it", None, typed))
             else:
-                layer.put(key.split("."), _contents(text), word, adds=bool(adds))
+                layer.put(key.split("."), _contents(text), typed, adds=bool(adds))
         except OSError as error:
             message = f"cannot read the file {error.filename}: {error.strerror}"
-            problems.append(Problem(key, "file", message, text, word))
+            problems.append(Problem(key, "file", message, text, typed))
     return layer.document, problems
 
 

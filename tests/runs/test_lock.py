@@ -67,7 +67,7 @@ def test_a_process_that_is_only_being_started_is_found(monkeypatch: pytest.Monke
     for _ in range(20):
         with subprocess.Popen(["sleep", "60"], env=environment) as child:
             # A whole look begins with older processes, and would give it time.
-            monkeypatch.setattr(psutil, "process_iter", only(child.pid))
+            monkeypatch.setattr(psutil, "pids", only(child.pid))
             found = [process.pid for process in processes.carrying(TOKEN, "just-now")]
             child.kill()
         assert found == [child.pid]
@@ -100,8 +100,8 @@ def test_this_process_is_never_taken_for_a_leftover(
         pass
 
 
-def only(pid: int) -> Callable[[], list[psutil.Process]]:
-    return lambda: [psutil.Process(pid)]
+def only(pid: int) -> Callable[[], list[int]]:
+    return lambda: [pid]
 
 
 def _lives(pid: int) -> bool:

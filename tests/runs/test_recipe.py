@@ -304,3 +304,10 @@ def test_what_is_no_stage_is_refused() -> None:
         find_stage("toy_stages:Nothing")
     with pytest.raises(RecipeError, match=r"cannot be loaded"):
         find_stage("no_such_module:STAGE")
+
+
+def test_a_wrong_setting_is_said_as_it_was_typed(recipe_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"from first\.stpes=3\n"):
+        load(recipe_file, ["first.stpes=3"])
+    recipe = load(recipe_file, ["first.steps=3"])
+    assert recipe.step("first").sources["steps"] == "first.steps=3"

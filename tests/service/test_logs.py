@@ -9,6 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from fovea.logs import BLOT, without_secrets
 from fovea.service import logs
 from fovea.service.settings.logging import LoggingConfig
 
@@ -99,13 +100,13 @@ def test_secrets_are_blotted_out(
     log.info(text)
     shown, written = capsys.readouterr().err, "\n".join(lines(tmp_path))
     assert secret not in shown + written
-    assert logs.BLOT in shown
-    assert logs.BLOT in written
+    assert BLOT in shown
+    assert BLOT in written
 
 
 def test_plain_text_stays_as_it_is() -> None:
     for text in ("[Task 01a1fefb-49f0] predict done in 2.83 s", "https://example.org/a@b", "key 7"):
-        assert logs.without_secrets(text) == text
+        assert without_secrets(text) == text
 
 
 def test_a_full_file_is_zipped_and_a_new_one_begun(tmp_path: Path) -> None:

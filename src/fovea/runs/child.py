@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from fovea import dialect
+from fovea import dialect, logs
 from fovea.config import resolve
 from fovea.runs.events import stage_recorder
 from fovea.runs.perform import perform
@@ -39,7 +39,7 @@ def main() -> int:
     die_with_parent(parent)
     run_folder = folder.parent.parent
     stopper = Stopper(folder, run_folder, parent)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.begin(logging.WARNING, "%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("fovea").setLevel(logging.DEBUG)
     record = StageRecord.read(folder)
     if record is None:

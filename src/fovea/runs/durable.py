@@ -18,6 +18,7 @@ from typing import Any
 from fovea.errors import JobError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LARGE_BYTES = 16 << 20
 
 
 class DiskFullError(JobError):
@@ -55,6 +56,12 @@ def write_json(path: Path, value: Any, *, what: str = "", is_synced: bool = True
     """Write a value as JSON, whole or not at all."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     write_text(path, text, what=what, is_synced=is_synced)
+
+
+def turn_over(path: Path) -> None:
+    """Begin a file that is only added to anew once it is large; the former is kept, as `.old`."""
+    if path.is_file() and path.stat().st_size > LARGE_BYTES:
+        path.replace(path.with_name(f"{path.name}.old"))
 
 
 def sync(path: Path) -> None:

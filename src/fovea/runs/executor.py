@@ -11,7 +11,7 @@ import uuid
 
 from fovea.runs.child import PARENT, STOP_FILE
 from fovea.runs.device import Placement, cores
-from fovea.runs.durable import saying_when_full
+from fovea.runs.durable import saying_when_full, turn_over
 from fovea.runs.lock import TOKEN, end_by_token
 from fovea.runs.plan import PlannedStage
 from fovea.runs.processes import oom_kills, tail
@@ -42,6 +42,7 @@ class ChildStage:
         self._was_killed = False
         self._began = time.monotonic()
         self._oom_kills = oom_kills()
+        turn_over(self.console)
         with saying_when_full("console.log", self.console), self.console.open("ab") as console:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "fovea.runs.child", str(planned.folder)],

@@ -61,6 +61,7 @@ class Joiner:
             files=[Document(joined, dict.fromkeys([(n,) for n in joined], "joined")), spread],
             environment=self.environment,
             arguments=[f"{name}={value}" for name, value in typed],
+            prefix=f"{cell.base}.",
         )
         config = with_whole_paths(stage, resolved.config)
         joins = dict(self._references(cell, stage, config))

@@ -4,7 +4,7 @@ stages/fit-9c1e52aa/
   stage.json     this record; `done` is written last, when all else is on the disk
   config.yaml    the settings it ran with
   metrics.jsonl  its numbers; the truth from which any tracker can be made again
-  console.log    what it and its libraries printed
+  console.log    what it and its libraries printed; begun anew when large, then also console.log.old
   ckpt/          from where it can go on
   out/           its outputs: absent or complete
   tmp/           outputs in the making

@@ -67,8 +67,8 @@ def _place(settings: ServeConfig) -> Finding:
 def _table(settings: ServeConfig) -> Finding:
     from sqlalchemy.exc import SQLAlchemyError
 
+    from fovea.logs import without_secrets
     from fovea.service.jobs import JobStore
-    from fovea.service.logs import without_secrets
 
     try:
         store = JobStore(settings.database_url)
@@ -81,7 +81,7 @@ def _table(settings: ServeConfig) -> Finding:
 
 
 def _redis(settings: ServeConfig) -> Finding:
-    from fovea.service.logs import without_secrets
+    from fovea.logs import without_secrets
 
     url = settings.redis.url
     try:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from fovea.logs import without_secrets
 from fovea.service.settings.logging import LoggingConfig
 
 if TYPE_CHECKING:
@@ -28,15 +28,6 @@ FILE = (
     "{exception}"
 )
 FILE_NAME = "fovea_{time:YYYYMMDD}.log"
-BLOT = "***"
-_SECRETS = (
-    re.compile(r"(?<=://)([^/\s:@]*:[^/\s@]+)(?=@)"),
-    re.compile(r"\b(fv_\w+?_)[\w-]{8,}"),
-    re.compile(r"\b(whsec_)[\w+/=-]+"),
-    re.compile(r"((?:bearer|x-api-key|authorization|token|secret|password)[\"']?[\s:=]+[\"']?)"
-               r"(?:bearer\s+)?[\w.~+/=-]{8,}", re.IGNORECASE),
-    re.compile(r"\b()eyJ[\w-]+\.[\w-]+\.[\w-]*"),
-)  # fmt: skip
 
 
 def begin(settings: LoggingConfig) -> None:
@@ -67,19 +58,6 @@ def end() -> None:
     """Write what is left, and close the files."""
     logger.complete()
     logger.remove()
-
-
-def without_secrets(text: str) -> str:
-    """The text with keys, tokens and passwords blotted out."""
-    for pattern in _SECRETS:
-        text = pattern.sub(lambda found: f"{_kept(found)}{BLOT}", text)
-    return text
-
-
-def _kept(found: re.Match[str]) -> str:
-    """What of a secret may be seen: the words before it, not the secret."""
-    first = found[1] or ""
-    return first if first != found[0] else ""
 
 
 class _Passing(logging.Handler):
