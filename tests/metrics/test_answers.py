@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from fovea.errors import DataError
 from fovea.metrics.answers import (
     ANSWERS,
+    ARTICLES,
+    NUMBERS,
+    PUNCTUATION,
     AnswerAccuracy,
     process_answer,
     soft_accuracy,
     tokenize,
 )
+from fovea.metrics.contractions import CONTRACTIONS
 
 
 @pytest.fixture
@@ -28,6 +32,14 @@ def test_answers_are_processed_as_the_reference_does(golden: dict[str, Any]) -> 
     for case in golden["answer_processing"]:
         assert tokenize(case["input"]) == case["word_tokenize"], case
         assert process_answer(case["input"]) == case["output"], case
+
+
+def test_the_tables_are_the_reference_s(golden: dict[str, Any]) -> None:
+    tables = golden["tables"]
+    assert tables["contractions"] == CONTRACTIONS
+    assert tables["number_map"] == NUMBERS
+    assert set(tables["articles"]) == ARTICLES
+    assert "".join(tables["punctuations"]) == PUNCTUATION
 
 
 def test_scores_and_their_mean_are_the_reference_s(golden: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from fovea.errors import BackendError, ConfigError
 from fovea.runs.stage import Context
 from fovea.synth.clean import clean
 from fovea.synth.mappers.captioning import cleaned
-from fovea.synth.models.loading import captioner, matcher
+from fovea.synth.models.loading import CLIP, forget, network
 from fovea.synth.plan import with_model
 from fovea.synth.settings.clean import CleanConfig
 from fovea.synth.stages import CLEAN
@@ -53,8 +53,7 @@ def painter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     module = types.ModuleType("painters")
     module.__dict__.update(load=lambda **_rest: Painter(), nothing=lambda: 3)
     monkeypatch.setitem(sys.modules, "painters", module)
-    captioner.cache_clear()
-    matcher.cache_clear()
+    forget()
     return "module:painters:load?size=3"
 
 
@@ -92,6 +91,21 @@ def test_captions_that_do_not_fit_are_written_anew_and_say_so(
     assert rows[1]["synth"]["parent_id"] == "1"
     assert rows[1]["synth"]["score"] == [0.0, 1.0]
     assert [row["__dj__stats__"]["recaption_score"] for row in rows] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("limit", "anew"), [("q0.5", 0), ("mean", 2), ("q1", 2)])
+def test_how_many_captions_are_written_anew_may_be_a_place_among_all_scores(
+    painter: str, data: Path, tmp_path: Path, limit: str, anew: int
+) -> None:
+    told = {"captioner": painter, "matcher": painter, "min_score": limit}
+    process = [{"text_length_filter": None}, {"recaption_below": told}]
+    rows = cleaned_rows(data, tmp_path / "run", *process, keep_stats_in_res_ds=True, shard_rows=1)
+    scores = [row["__dj__stats__"]["recaption_score"] for row in rows]
+    assert len(rows) == 3
+    assert sum(bool(row.get("synth")) for row in rows) == anew, "the scores were 1, 0 and 0"
+    assert sum(scores) == 1.0 + anew
+    again = cleaned_rows(data, tmp_path / "again", *process, keep_stats_in_res_ds=True)
+    assert again == rows
 
 
 @pytest.mark.parametrize(
@@ -150,7 +164,7 @@ def test_a_real_clip_s_similarity_is_the_cosine_of_its_features(tmp_path: Path) 
     model.save_pretrained(folder)
     images = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
-    found = matcher(f"local:{folder}")
+    found = network(CLIP, f"local:{folder}")
     pictures = [Image.new("RGB", (20, 30), color) for color in COLORS.values()]
     texts = ["a red", "red", "a"]
     scores = found.agreement(pictures, texts)
@@ -180,7 +194,7 @@ def test_a_network_that_cannot_be_had_is_told_in_a_sentence(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(error, match=sentence):
-        matcher(name)
+        network(CLIP, name)
 
 
 def test_an_operator_that_asks_for_a_model_gets_the_one_of_the_settings(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from fovea.synth.operator import Deduplicator, Filter, Selector
+from fovea.synth.operator import Deduplicator, Filter, Scout, Selector
 from fovea.synth.plan import Plan, Step
 from fovea.synth.sample import Sample
 from fovea.synth.state import State, loaded
@@ -36,6 +36,8 @@ class Decision:
     """Of duplicates: what is kept of each group and what is not."""
     limits: dict[str, float] = field(default_factory=dict[str, float])
     """What places in a distribution turned out to be."""
+    is_scouted: bool = False
+    """Whether the limits are those of the operator behind."""
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[Any]])
 
 
@@ -89,7 +91,10 @@ def decide(step: Step | None, states: Sequence[State], plan: Plan) -> Decision:
         for name in type(settled).model_fields
         if getattr(settled, name) != getattr(operator, name)
     }
-    return Decision(every[keep], step.label, int((~keep).sum()), limits=limits)
+    is_scouted = isinstance(operator, Scout)
+    return Decision(
+        every[keep], step.label, int((~keep).sum()), limits=limits, is_scouted=is_scouted
+    )
 
 
 def _column(columns: Columns, name: str) -> Any:

@@ -133,6 +133,8 @@ class Engine:
         """The parts of the next segment: the chosen rows, cut anew."""
         before = hashlib.sha256("|".join(s.folder.name for s in states).encode())
         before.update(decision.chosen.tobytes())
+        limits = tuple(sorted(decision.limits.items())) if decision.is_scouted else ()
+        before.update(repr(limits).encode() if limits else b"")
         address = before.hexdigest()[:24]
         folder = self.folder / f"chosen-{address}"
         selection = folder / "chosen.npy"
@@ -145,7 +147,7 @@ class Engine:
         size = self.plan.part_rows
         for start in range(0, max(1, len(decision.chosen)), size):
             end = min(start + size, len(decision.chosen))
-            yield Slice(folders, selection, start, end), f"{number}:{address}:{start}"
+            yield Slice(folders, selection, start, end, limits), f"{number}:{address}:{start}"
 
     def _result(
         self,

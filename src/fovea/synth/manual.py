@@ -46,6 +46,7 @@ number, or a place in the distribution of what reaches the filter: `q0.25` (a qu
 """
 OURS = frozenset({
     "repeat_selector", "balanced_selector", "head_selector", "stat_range_filter",
+    "recaption_below",
 })  # fmt: skip
 
 
@@ -74,6 +75,8 @@ def _entry(name: str, model: type[Operator], kind: type[Operator]) -> str:
     if issubclass(model, Filter) and model.metrics:
         notes.append("measures " + ", ".join(f"`{metric}`" for metric in model.metrics))
     notes.append(f"costs {COSTS[model.cost]}")
+    if model.extras:
+        notes.append("needs the packages " + ", ".join(f"`{name}`" for name in model.extras))
     if model.quirks:
         notes.append("`compat`: " + ", ".join(f"`{quirk}`" for quirk in model.quirks))
     ours = " *(ours)*" if name in OURS else ""

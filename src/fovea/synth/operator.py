@@ -97,6 +97,14 @@ class Operator(Config):
         """A generator for one row, whatever process it is in; -1 is one for the whole."""
         return np.random.default_rng((self._seed, self._place, number + 1))
 
+    def scout(self) -> Scout | None:
+        """What measures all rows before it can begin, where a parameter of it is a place."""
+        return None
+
+    def settled_by(self, limits: Mapping[str, float]) -> Operator:
+        """Itself with what its scout found."""
+        return self.model_copy(update=dict(limits))
+
     def load(self) -> None:
         """Make ready what takes time, once in each process: word lists, classifiers, networks.
 
@@ -204,6 +212,17 @@ class RangeFilter(Filter):
         return self.model_copy(
             update={name: resolved(limit, values) for name, limit in names if name}
         )
+
+
+class Scout(RangeFilter):
+    """Measures rows for the operator behind it, and keeps them all.
+
+    Its limits are the parameters of that operator that are places in the distribution.
+    """
+
+    def keep(self, stats: Mapping[str, Column]) -> Bool[np.ndarray, " n"]:
+        """Every row."""
+        return np.ones(len(stats[self.measured()[0]]), bool)
 
 
 def kept_by(

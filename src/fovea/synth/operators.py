@@ -94,6 +94,9 @@ OPERATORS: dict[str, str] = {
             "image_tagging_vlm": "ImageTaggingVlm",
             "image_segment": "ImageSegment",
         },
+        ("mapper", "mappers.noise"): {
+            "nlpaug_en": "NlpaugEn",
+        },
         ("mapper", "mappers.painting"): {
             "image_diffusion": "ImageDiffusion",
         },

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -89,6 +89,13 @@ class Segment:
 
     steps: tuple[Step, ...]
     barrier: Step | None = None
+
+    def settled(self, limits: Mapping[str, float]) -> Segment:
+        """Itself, the first operator knowing what its scout found."""
+        if not limits:
+            return self
+        first = replace(self.steps[0], operator=self.steps[0].operator.settled_by(limits))
+        return replace(self, steps=(first, *self.steps[1:]))
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,7 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
     process, laid_over = (with_model(v, config.model) for v in (config.process, config.operators))
     steps, idle = operators_of(process, laid_over)
     needs = Needs.of([*_parameters(process), *laid_over.values()])
+    steps = tuple(with_scouts(steps))
     for step in steps:
         step.operator.bind(fields, compat, seed=seed, place=step.place)
     given: dict[str, Any] = {
@@ -218,6 +226,14 @@ def plan_of(config: DataConfig, *, seed: int, root: Path, **handling: Any) -> Pl
     }
     custom = tuple(config.custom_operator_paths)
     return Plan(steps, Handling(**given | handling), custom, idle, needs)
+
+
+def with_scouts(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps, each behind the one that measures for it where there is such."""
+    for step in steps:
+        if scout := step.operator.scout():
+            yield Step(step.place, scout.called(f"{step.operator.name}.scout"))
+        yield step
 
 
 def _parameters(process: Sequence[Any]) -> list[Mapping[str, Any]]:

@@ -231,6 +231,8 @@ class Slice:
     """An array [n, 2] of the state and the row in it."""
     start: int
     end: int
+    limits: tuple[tuple[str, float], ...] = ()
+    """Parameters of the first operator that had to wait for all rows."""
 
 
 def picked(part: Slice) -> Iterator[tuple[int, bytes, bytes | None, set[str]]]:

@@ -39,6 +39,8 @@ _plan: Plan | None = None
 def work(plan: Plan, task: Task) -> None:
     """Do a part: read it, put it through its segment, write its state."""
     segment = plan.segments[task.segment]
+    if isinstance(task.part, Slice):
+        segment = segment.settled(dict(task.part.limits))
     outcome = Outcome()
     through = Pass(plan, segment, outcome)
     rows = (

@@ -62,7 +62,7 @@ class Perplexity(AskedOfText):
     extras: ClassVar[tuple[str, ...]] = ("kenlm", "sentencepiece")
     low: ClassVar[str] = "min_ppl"
     high: ClassVar[str] = "max_ppl"
-    lang: str = setting("en", "language of the texts; models are published for 48")
+    lang: str = setting("en", "language of the texts; models are published for two dozen")
     hf_kenlm: str = setting(
         "edugp/kenlm/wikipedia",
         "{lang}.sp.model and {lang}.arpa.bin: local:FOLDER, a name of the hub, or module:FACTORY",

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import PrivateAttr
 
 from fovea.config import setting
-from fovea.synth.batch import Batch
+from fovea.synth.batch import Batch, Column
 from fovea.synth.dedup.documents import simhash
+from fovea.synth.models.abilities import Matcher
 from fovea.synth.models.loading import CAPTIONER, CLIP, ITM, Kind
 from fovea.synth.models.operator import NAMED, Asking
-from fovea.synth.operator import Mapper
+from fovea.synth.operator import Mapper, Operator, Scout
+from fovea.synth.thresholds import Limit, is_place
 
 SYNTH = "synth"
 """The field that says of a made caption how it came about."""
@@ -115,35 +118,74 @@ class ImageCaptioning(Asking, Mapper):
         return str(own) if own else self.prompt
 
 
-class RecaptionBelow(Asking, Mapper):
-    """Scores captions, writes those anew that fit badly, and keeps whichever fits better."""
+class Scoring(Asking):
+    """An operator that scores captions."""
 
-    changes: ClassVar[tuple[str, ...]] = ("text",)
-    captioner: str = setting("Salesforce/blip2-opt-2.7b", NAMED, local_only=True, min_length=1)
     matcher: str = setting(
         "openai/clip-vit-base-patch32", f"what scores: {NAMED}", local_only=True, min_length=1
     )
     scores_by: Literal["clip", "itm"] = setting(
         "clip", "of a network of the hub: similarity, or BLIP's matching head"
     )
-    min_score: float = setting(0.28, "captions under it are written anew")
+
+    def load(self) -> None:
+        """Load the network, once in each process."""
+        self._matcher()
+
+    def scores(self, images: list[Any], texts: list[str]) -> list[float]:
+        """How well each text fits its picture."""
+        network, scores = self._matcher(), list[float]()
+        for some in self.in_batches(list(zip(images, texts, strict=True))):
+            scores += network.agreement([image for image, _ in some], [text for _, text in some])
+        return scores
+
+    def _matcher(self) -> Matcher:
+        return self.asked(CLIP if self.scores_by == "clip" else ITM, self.matcher)
+
+
+class RecaptionBelow(Scoring, Mapper):
+    """Scores captions, writes those anew that fit badly, and keeps whichever fits better."""
+
+    changes: ClassVar[tuple[str, ...]] = ("text",)
+    captioner: str = setting("Salesforce/blip2-opt-2.7b", NAMED, local_only=True, min_length=1)
+    min_score: Limit = setting(0.28, "captions under it are written anew; q0.25: a quarter is")
     prompt: str | None = setting(None, "what the captioner is asked")
     clean: bool = setting(True, "take away list marks, echoes and 'stock photo' at the end")
     stat: str = setting("recaption_score", "statistic that keeps the final score", min_length=1)
 
+    _is_scored: bool = PrivateAttr(default=False)
+
+    def scout(self) -> Scout | None:
+        """What scores all rows first, where the limit is a place among the scores."""
+        if not is_place(self.min_score):
+            return None
+        told = self.model_dump(include=set(RecaptionScores.model_fields))
+        return RecaptionScores(**told)
+
+    def settled_by(self, limits: Mapping[str, float]) -> Operator:
+        """Itself with a number for its limit; the rows it gets are scored."""
+        found = super().settled_by(limits)
+        assert isinstance(found, RecaptionBelow), "it is a copy"
+        found._is_scored = True
+        return found
+
     def load(self) -> None:
         """Load both networks, once in each process."""
+        super().load()
         self.asked(CAPTIONER, self.captioner)
-        self._matcher()
 
     def map(self, batch: Batch) -> Batch:
-        """Rows of one picture and one text each."""
+        """Rows of one picture and one text each; with a limit that is not known none is new."""
         pairs = [self.only_picture(batch, number) for number in range(len(batch))]
-        before = self._scores([image for _, image in pairs], [text for text, _ in pairs])
-        low = [number for number, score in enumerate(before) if score < self.min_score]
+        if self._is_scored:
+            before = [float(score) for score in batch.stats[self.stat]]
+        else:
+            before = self.scores([image for _, image in pairs], [text for text, _ in pairs])
+        least = float("-inf") if isinstance(self.min_score, str) else self.min_score
+        low = [number for number, score in enumerate(before) if score < least]
         images = [pairs[number][1] for number in low]
         written = self._written(images)
-        after = self._scores(images, written)
+        after = self.scores(images, written)
         final = list(before)
         for number, text, score in zip(low, written, after, strict=True):
             if text.strip() and score > before[number]:
@@ -167,14 +209,23 @@ class RecaptionBelow(Asking, Mapper):
                 texts.append(cleaned(text) if self.clean else text)
         return texts
 
-    def _scores(self, images: list[Any], texts: list[str]) -> list[float]:
-        network, scores = self._matcher(), list[float]()
-        for some in self.in_batches(list(zip(images, texts, strict=True))):
-            scores += network.agreement([image for image, _ in some], [text for _, text in some])
-        return scores
 
-    def _matcher(self) -> Any:
-        return self.asked(CLIP if self.scores_by == "clip" else ITM, self.matcher)
+class RecaptionScores(Scoring, Scout):
+    """Scores captions for `recaption_below`, which then knows where its limit lies."""
+
+    low: ClassVar[str] = "min_score"
+    high: ClassVar[str] = ""
+    min_score: Limit = setting("q0.25", "captions under it will be written anew")
+    stat: str = setting("recaption_score", "statistic of the score", min_length=1)
+
+    def measured(self) -> tuple[str, ...]:
+        """The score."""
+        return (self.stat,)
+
+    def measure(self, batch: Batch) -> Mapping[str, Column]:
+        """Score every row."""
+        pairs = [self.only_picture(batch, number) for number in range(len(batch))]
+        return {self.stat: self.scores([i for _, i in pairs], [text for text, _ in pairs])}
 
 
 def cleaned(caption: str) -> str:

@@ -18,7 +18,7 @@ ATTEMPTS = 10
 
 
 class ImageToImage:
-    """An image-to-image pipeline of diffusers.
+    """Stable Diffusion's image-to-image pipeline of diffusers.
 
     Args:
         place: its folder or name, then what it is loaded with: `name?dtype=fp16&revision=main`.
@@ -32,15 +32,16 @@ class ImageToImage:
         name, _, told = place.partition("?")
         options = dict(word.split("=", 1) for word in told.split("&") if word)
         dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-        self.pipeline: Any = quietly(
-            lambda: diffusers.AutoPipelineForImage2Image.from_pretrained(
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            self.pipeline: Any = quietly(
+                lambda: diffusers.StableDiffusionImg2ImgPipeline.from_pretrained(
+                    name,
+                    torch_dtype=dtypes[options.get("dtype", "fp32")],
+                    revision=options.get("revision", "main"),
+                    local_files_only=not download,
+                ),
                 name,
-                torch_dtype=dtypes[options.get("dtype", "fp32")],
-                revision=options.get("revision", "main"),
-                local_files_only=not download,
-            ),
-            name,
-        ).to(device)
+            ).to(device)
         self.pipeline.set_progress_bar_config(disable=True)
 
     def repainted(self, picture: Image.Image, prompt: str, how: Repainting) -> Image.Image | None:

@@ -67,17 +67,18 @@ class Aesthetics:
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         self.processor = had(AutoImageProcessor, place, download)
-        head = head_of(place, download)
-        self.scale = 10.0 if head or "aesthetics-predictor" in place else 1.0
-        loader = predictor_class(head, place) if head else AutoModelForImageClassification
-        self.model = trained(loader, place, download).to(device)
+        self.head = head_of(place, download)
+        self.scale = 10.0 if self.head or "aesthetics-predictor" in place else 1.0
+        whole = predictor_class(self.head, place) if self.head else AutoModelForImageClassification
+        self.model = trained(whole, place, download).to(device)
         self.device = device
 
     @torch.inference_mode()
     def judged(self, pictures: Sequence[Image.Image]) -> list[float]:
         """The first output, over 10 of a predictor."""
         given = self.processor(images=list(pictures), return_tensors="pt").to(self.device)
-        return (self.model(**given).logits[:, 0].float() / self.scale).tolist()
+        predicted = self.model.predicted(**given) if self.head else self.model(**given).logits
+        return (predicted[:, 0].float() / self.scale).tolist()
 
 
 def head_of(place: str, download: bool) -> str:
@@ -102,7 +103,6 @@ def predictor_class(head: str, place: str) -> Any:
         ConfigError: it is another head.
     """
     from transformers import CLIPVisionModelWithProjection
-    from transformers.modeling_outputs import ImageClassifierOutput
 
     heads = {
         "AestheticsPredictorV1": lambda width: nn.Linear(width, 1),
@@ -122,10 +122,9 @@ def predictor_class(head: str, place: str) -> Any:
             setattr(self, name, heads[head](config.projection_dim))
             self.post_init()
 
-        def forward(self, pixel_values: torch.Tensor) -> ImageClassifierOutput:
-            found = super().forward(pixel_values=pixel_values).image_embeds
-            direction = nn.functional.normalize(found, dim=-1)
-            return ImageClassifierOutput(logits=getattr(self, name)(direction))
+        def predicted(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            found: Any = self(pixel_values=pixel_values).image_embeds
+            return getattr(self, name)(nn.functional.normalize(found, dim=-1))
 
     return Predictor
 

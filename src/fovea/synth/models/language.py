@@ -64,7 +64,7 @@ class SentencePieces:
 
 
 class KenLM:
-    """A KenLM model over pieces of SentencePiece, as CCNet publishes them for 48 languages.
+    """A KenLM model over pieces of SentencePiece, as CCNet made them for dozens of languages.
 
     Args:
         place: a folder with `en.sp.model` and `en.arpa.bin`, the language behind a question mark:

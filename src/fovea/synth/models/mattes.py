@@ -16,8 +16,8 @@ from PIL import Image
 from fovea.synth.models.language import file_of
 from fovea.synth.models.loading import importable
 
-MEAN = np.float32([0.485, 0.456, 0.406])
-DEVIATION = np.float32([0.229, 0.224, 0.225])
+MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
 SIDE = 320
 
 

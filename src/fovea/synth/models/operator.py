@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from fovea.config import setting
-from fovea.errors import DataError
+from fovea.errors import BackendError, DataError
 from fovea.synth.batch import Batch
 from fovea.synth.models.loading import Kind, network
 from fovea.synth.operator import Cost, Operator
@@ -31,8 +31,17 @@ class Asking(Operator):
         return network(kind, model, download=self.allow_download, device=self.accelerator)
 
     def load(self) -> None:
-        """Load its networks, once in each process."""
+        """Load its networks, once in each process.
+
+        Raises:
+            BackendError: one is not named, or cannot be had.
+        """
         for parameter, kind in self.asks.items():
+            if not getattr(self, parameter):
+                raise BackendError(
+                    f"{self.name} asks a network, and {parameter} names none. Give {parameter}: "
+                    "local:FOLDER, hf:NAME or module:FACTORY."
+                )
             self.asked(kind, getattr(self, parameter))
 
     def in_batches(self, items: Sequence[Any]) -> Iterator[Any]:
