@@ -18,7 +18,7 @@ FLOORS = (
     ROOMS,
     ("viewer",),
     ("service",),
-    ("cli", "describe", "__main__"),
+    ("cli", "completion", "describe", "__main__"),
 )
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 HEAVY = {"torch", "numba", "cv2", "av", "pycolmap", "scipy", "optuna", "fastapi", "wandb", "mlflow"}

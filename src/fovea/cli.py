@@ -57,6 +57,7 @@ COMMANDS: dict[str, Command] = {
     "leod": Command("fovea.cli:leod", "commands of LEOD and RVT, as they are typed there"),
     "config": Command("fovea.cli:config", "explain, schema, init: settings and their sources"),
     "plugins": Command("fovea.cli:plugins", "stages that other packages add"),
+    "completion": Command("fovea.completion:main", "what the Tab key offers: bash, zsh, fish"),
     "doctor": Command("fovea.runs.command:doctor", "what this machine has, and what is missing"),
     "warmup": Command(
         "fovea.scene.raster.warmup:main", "compile the CPU rasteriser ahead of time", ("scene",)

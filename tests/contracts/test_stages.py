@@ -282,7 +282,8 @@ def test_a_run_killed_and_resumed_ends_as_an_unbroken_one(
     while first.process.is_alive() and not somewhere_inside(tmp_path / "run"):
         time.sleep(0.002)
     first.kill()
-    assert first.process.exitcode == -signal.SIGKILL, "it ended and left nothing to go on from"
+    left_nothing = f"it ended and left nothing to go on from: {first.log.read_text()[-2000:]}"
+    assert first.process.exitcode == -signal.SIGKILL, left_nothing
     workshop.start(name, tmp_path / "run", *often).wait()
     resumed = Run.open(tmp_path / "run")
     assert digests(resumed) == digests(unbroken)
