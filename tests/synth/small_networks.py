@@ -36,7 +36,8 @@ def clip_tokenizer(folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({t: n for n, t in enumerate(tokens)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizerFast(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
+    tables = {"vocab": str(folder / "vocab.json"), "merges": str(folder / "merges.txt")}
+    return CLIPTokenizerFast(**tables, model_max_length=16)
 
 
 CLIP_TEXT = {
@@ -58,13 +59,13 @@ def small_clip(folder: Path) -> Path:
     return folder
 
 
-def small_classifier(folder: Path, labels: int = 2, weight: float = 4.0) -> Path:
+def small_classifier(folder: Path, labels: int = 2, weight: float = 1.0) -> Path:
     """A ViT; of many labels the later ones are likelier."""
     from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
     torch.manual_seed(1)
     names = {n: f"label{n}" for n in range(labels)}
-    model = ViTForImageClassification(ViTConfig(**VISION, id2label=names))
+    model = ViTForImageClassification(ViTConfig(**VISION, initializer_range=0.4, id2label=names))
     with torch.no_grad():
         model.classifier.weight.mul_(weight / model.classifier.weight.abs().max())
         if labels > 2:

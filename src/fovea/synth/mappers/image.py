@@ -180,7 +180,7 @@ class ImageRemoveBackground(Asking, ImageMapper):
     form: ClassVar[str] = ".png"
     model: str = setting(
         "", "a network of the U2-Net family, as rembg publishes them: local:u2net.onnx or "
-        "module:FACTORY", local_only=True, min_length=1,
+        "module:FACTORY", local_only=True,
     )  # fmt: skip
     alpha_matting: Literal[False] = setting(False, "fine edges as rembg makes them; not done here")
     bgcolor: list[int] | None = setting(

@@ -109,7 +109,7 @@ class ImageTagging(TagMapper):
     """
 
     asks: ClassVar[Mapping[str, Kind[Any]]] = {"hf_tagger": TAGGER}
-    hf_tagger: str = setting("", f"the classifier: {NAMED}", local_only=True, min_length=1)
+    hf_tagger: str = setting("", f"the classifier: {NAMED}", local_only=True)
     tag_field_name: str = setting("image_tags", "name in __dj__meta__", min_length=1)
 
     def noted(self, batch: Batch, number: int, pictures: list[Any]) -> list[Any]:
