@@ -14,6 +14,7 @@ from fovea.events.dataset import EventSet
 from fovea.events.labels import Labels
 from fovea.events.model.architecture import Architecture
 from fovea.events.model.detector import Detector
+from fovea.events.model.weights import save_detector
 from fovea.events.sensor import GEN1, GEN4, Sensor
 
 MICRO = {
@@ -26,6 +27,19 @@ MICRO = {
 def micro_sets(goldens: Path) -> dict[str, EventSet]:
     """The reference's micro data sets, by name: gen1's rules at full and gen4's at half size."""
     return {name: EventSet(goldens / "events" / name, sensor) for name, sensor in MICRO.items()}
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small detector that finds something everywhere, for `micro_gen1`."""
+    torch.manual_seed(3)
+    made = Detector(Architecture.of("nano", MICRO["micro_gen1"]))
+    with torch.no_grad():
+        for each in (*made.yolox_head.obj_preds, *made.yolox_head.cls_preds):
+            each.bias.fill_(0.0)
+    path = tmp_path_factory.mktemp("detector") / "detector.pt"
+    save_detector(path, made, MICRO["micro_gen1"])
+    return path
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fovea import catalog
 from fovea.errors import ArtifactError, ConfigError, DataError
@@ -20,9 +19,6 @@ from fovea.events.arriving import Arriving
 from fovea.events.detect import detect
 from fovea.events.detections import read_detections
 from fovea.events.formats.door import read_events, write_events
-from fovea.events.model.architecture import Architecture
-from fovea.events.model.detector import Detector
-from fovea.events.model.weights import save_detector
 from fovea.events.sensor import GEN1
 from fovea.events.settings.detect import DetectConfig
 from fovea.events.stream import EventStream
@@ -30,18 +26,6 @@ from fovea.runs.stage import Context
 from fovea.scene.video import read_video
 
 SENSOR = dataclasses.replace(GEN1, height=48, width=64)
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(3)
-    made = Detector(Architecture.of("nano", SENSOR))
-    with torch.no_grad():
-        for each in (*made.yolox_head.obj_preds, *made.yolox_head.cls_preds):
-            each.bias.fill_(0.0)
-    path = tmp_path_factory.mktemp("detector") / "detector.pt"
-    save_detector(path, made, SENSOR)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -5,16 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from fovea import catalog
 from fovea.errors import DataError
 from fovea.events import draw
 from fovea.events.boxes import PSEUDO_DTYPE
 from fovea.events.film import film, is_plausible
-from fovea.events.model.architecture import Architecture
-from fovea.events.model.detector import Detector
-from fovea.events.model.weights import save_detector
 from fovea.events.sensor import GEN1
 from fovea.events.settings.film import FilmConfig
 from fovea.runs.stage import Context
@@ -31,18 +27,6 @@ def data(goldens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / split).symlink_to(goldens / "events" / "micro_gen1" / split)
     SENSOR.write(root)
     return root
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(3)
-    made = Detector(Architecture.of("nano", SENSOR))
-    with torch.no_grad():
-        for each in (*made.yolox_head.obj_preds, *made.yolox_head.cls_preds):
-            each.bias.fill_(0.0)
-    path = tmp_path_factory.mktemp("detector") / "detector.pt"
-    save_detector(path, made, SENSOR)
-    return path
 
 
 def filmed(folder: Path, **settings: object) -> tuple[np.ndarray, float, Context]:

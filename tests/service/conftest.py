@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from sqlalchemy import Engine, create_engine
 
 from fovea.runs.run import Run
 from fovea.service import processes
@@ -146,6 +147,25 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         one.client.close()
     for path in (tmp_path / "runs" / ".service" / "jobs").glob("*"):
         processes.end(path.name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database, of each kind that holds the tables of the service."""
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    made = create_engine(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
+    """An empty database in a file."""
+    made = create_engine(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+    yield made
+    made.dispose()
 
 
 @pytest.fixture(autouse=True)

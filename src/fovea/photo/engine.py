@@ -6,6 +6,7 @@ settings. Nobody else in this room needs to know whether torch or onnxruntime co
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,25 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
         BackendError: its weights, a package or a device are not there.
         ArtifactError: the weights are not SHARP's.
     """
+    return _load(settings, device)
+
+
+def keep_loaded() -> None:
+    """From now on, give the predictor that was loaded last again to who wants the same next."""
+    global _load
+    _load = functools.lru_cache(maxsize=1)(_load_anew)
+
+
+def known_weights(wanted: str) -> str:
+    """What `weights` means: `auto` is sharp where its file is in the cache, else lite."""
+    if wanted != "auto":
+        return wanted
+    from fovea.photo.weights import cached_weights
+
+    return "sharp" if cached_weights() else "lite"
+
+
+def _load_anew(settings: EngineConfig, device: str) -> Predictor:
     weights = known_weights(settings.weights)
     if weights == "lite":
         return _load_lite(settings, device)
@@ -78,15 +98,6 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
 
     path = find_weights(weights, accept_licence=settings.accept_licence)
     return load_torch(path, settings, device)
-
-
-def known_weights(wanted: str) -> str:
-    """What `weights` means: `auto` is sharp where its file is in the cache, else lite."""
-    if wanted != "auto":
-        return wanted
-    from fovea.photo.weights import cached_weights
-
-    return "sharp" if cached_weights() else "lite"
 
 
 def _load_lite(settings: EngineConfig, device: str) -> Predictor:
@@ -114,3 +125,6 @@ def _load_onnx(folder: Path, settings: EngineConfig) -> Predictor:
     from fovea.photo.onnx.predictor import load_onnx
 
     return load_onnx(folder, settings)
+
+
+_load: Callable[[EngineConfig, str], Predictor] = _load_anew

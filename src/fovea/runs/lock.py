@@ -14,7 +14,6 @@ import socket
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -51,12 +50,7 @@ class RunLock:
         write_json(self.folder / "owner.json", me() | {"token": self.token})
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         (self.folder / "owner.json").unlink(missing_ok=True)
         self._lock.release()
 

@@ -24,9 +24,8 @@ class Aliases:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(  # noqa: D102 -- ASGI
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on to the address that it means now."""
         path: str = scope.get("path", "")
         if scope["type"] != "http" or not path.startswith(OLD):
             await self.app(scope, receive, send)

@@ -77,9 +77,8 @@ class Envelope:
                 expose_headers=EXPOSED,
             )
 
-    async def __call__(  # noqa: D102 -- ASGI
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what is too large or too slow, and pass the rest on."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine, bindparam, select
+from sqlalchemy.dialects import sqlite
 
 from fovea.service.table import JOBS, Job
 
@@ -25,7 +26,7 @@ class Glance:
         self._file = engine.url.database or ""
         self._can_see = engine.dialect.name == "sqlite" and self._file not in ("", ":memory:")
         self._connection: sqlite3.Connection | None = None
-        dialect = engine.dialect
+        dialect = sqlite.dialect()  # whatever the engine's is: nothing else is read here
         query = select(JOBS).where(JOBS.c.id == bindparam("id"))
         self._query = str(query.compile(dialect=dialect))
         self._names = [column.name for column in JOBS.columns]

@@ -8,7 +8,6 @@ takes it along. Its jobs' records are those of any run.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
@@ -127,9 +126,10 @@ class WarmProcess:
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """End it, and with it the job at hand."""
         self._process.kill()
-        self._process.wait()
+        killed = self._process.wait()
+        self.status, self._is_spent = killed if self.status is None else self.status, True
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -147,10 +147,12 @@ def is_prediction(job: Job) -> bool:
 
 def main() -> int:
     """Do one job after the other, until the pipe ends."""
+    from fovea.photo.engine import keep_loaded
+
     die_with_parent(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    _keep_loaded()
+    keep_loaded()
     first_mb, done = 0.0, 0
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
@@ -167,14 +169,6 @@ def main() -> int:
 def is_spent(order: dict[str, Any], *, done: int, grown_mb: float) -> bool:
     """Whether a process is to be replaced after so many jobs, or as it has grown so much."""
     return done >= order["jobs"] or grown_mb > order["mb"]
-
-
-def _keep_loaded() -> None:
-    """Let the predictor that was loaded last be taken again by the next job that wants it."""
-    from fovea.photo import predict
-
-    kept = functools.lru_cache(maxsize=1)(predict.load_predictor)
-    setattr(predict, "load_predictor", kept)  # noqa: B010 -- the type checker forbids the plain way
 
 
 def _do(order: dict[str, Any]) -> tuple[int, bool]:

@@ -20,9 +20,8 @@ class Counted:
         self.app = app
         self.metrics = metrics
 
-    async def __call__(  # noqa: D102 -- ASGI
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and count its answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
