@@ -30,7 +30,7 @@ class Listener:
 
     def take(self, event: Event) -> None:
         if self.gate:
-            self.gate.wait(10)
+            self.gate.wait(120)
         if len(self.seen) == self.breaks_at:
             raise ConnectionError("no route")
         self.seen.append(event)

@@ -43,7 +43,7 @@ class Worker:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def held_by(service: "Service", worker: Worker) -> str:
 
     address = dict(zip(service.options, service.options[1:], strict=False))["--database"]
     store = JobStore(address)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     try:
         while time.monotonic() < deadline:
             for job in store.list(None, states=["running"]):
@@ -131,7 +131,7 @@ def test_a_worker_needs_no_redis_and_saves_its_job_when_it_is_asked_to_leave(
     assert processes.marked(id) == []
     assert service.job(id)["state"] == "queued"
     make_worker(*database)
-    done = service.wait(id, patience_s=60)
+    done = service.wait(id)
     assert (done["state"], done["attempt"]) == ("succeeded", 1)
     assert service.client.get(f"/v1/jobs/{id}/artifacts/number").json()["from"] >= 3
 

@@ -178,7 +178,7 @@ def test_photographs_share_a_job_and_after_so_many_requests_the_service_ends(
             service.client.get("/healthz")
         except httpx.HTTPError:
             time.sleep(0.2)
-    assert service.process.wait(20) == 0
+    assert service.process.wait(120) == 0
 
 
 def test_so_many_threads_answer_what_waits_for_the_disk(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fovea.service.settings.webhooks import WebhookConfig
 from fovea.service.webhooks import Outbox, Postman, check, pinned
 from fovea.service.webhooks.targets import is_public
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Receiver:
