@@ -77,6 +77,12 @@ function settings(config, path = "") {
     ? settings(value, `${path}${name}.`) : [[`${path}${name}`, typeof value === "string" ? value : JSON.stringify(value)]]));
 }
 
+/** A value, which leads to the job that made it where one did. @param {string} value */
+function from(value) {
+  const [, id] = value.match(/^jobs\/([^/]+)\//) ?? [];
+  return id ? make("a", { href: `#/jobs/${id}`, text: value }) : value;
+}
+
 class JobPage {
   /** @param {Job} job */
   constructor(job) {
@@ -178,7 +184,7 @@ class JobPage {
 
   settings() {
     const lines = settings(this.job.config);
-    return lines.length ? make("dl", { className: "settings" }, ...lines.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: value })]))
+    return lines.length ? make("dl", { className: "settings" }, ...lines.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", {}, from(value))]))
       : make("p", { className: "muted", text: say("job.defaults") });
   }
 
