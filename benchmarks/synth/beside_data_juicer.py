@@ -4,7 +4,8 @@
         --reference /path/of/an/environment/with/py-data-juicer/bin/dj-process
 
 Both read the same recipe and the same files, one process each (np=1), their caches off; what is
-counted is the CPU of the command and all its children. Without --reference ours runs alone.
+counted is the CPU of the command and all its children (user and system, by getrusage), after a run
+of each that is not counted. Without --reference ours runs alone.
 """
 
 import argparse
@@ -148,6 +149,7 @@ class Run:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
         env = os.environ | {"OMP_NUM_THREADS": "1", "HF_DATASETS_OFFLINE": "1"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every run would compile its modules anew
         with (folder / "log.txt").open("w") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=folder
@@ -246,6 +248,8 @@ def main() -> None:
     rows: list[dict] = []
     with tempfile.TemporaryDirectory(prefix="synth-bench-") as name:
         folder = Path(name)
+        warm = captions(folder / "warm.jsonl", 10)
+        compared("warm-up, not counted", folder, warm, TEXT, words.reference)
         if "startup" in words.parts:
             data = captions(folder / "one.jsonl", 10)
             rows.append(compared("start-up, 10 rows", folder, data, TEXT[:1], words.reference))

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+from servers import free_port
 
 from fovea.errors import BackendError, DataError
 
@@ -50,15 +51,20 @@ class Slow(TextMapper):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster of two nodes with a core each."""
+    """A cluster of one node with room for two workers.
+
+    Its agents are given their ports, so that a busy machine need not wait for them to choose.
+    """
     from ray.cluster_utils import Cluster as Nodes
 
+    agents = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
+    ports = {f"{agent}_port": free_port() for agent in agents}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made: Any = Nodes(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+            initialize_head=True,
+            head_node_args={"num_cpus": 2, "include_dashboard": False, **ports},
         )
-        made.add_node(num_cpus=1)
     yield made.address
     made.shutdown()
 
