@@ -1,20 +1,22 @@
 """The loop: its order of samples, its guard, and that it learns."""
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from fovea.errors import ConfigError, DataError
+from fovea.errors import BackendError, ConfigError, DataError, StoppedError
 from fovea.runs.stage import Context
 from fovea.vlm.captioner import load as load_captioner
 from fovea.vlm.data import Loader, read_samples
-from fovea.vlm.finetune import finetune
+from fovea.vlm.finetune import FOUR_BITS, finetune
 from fovea.vlm.generate import answer
-from fovea.vlm.learning import DivergedError, Guard, zero2_offload
+from fovea.vlm.learning import DivergedError, Guard
 from fovea.vlm.model.language import tiny_tokenizer
 from fovea.vlm.model.model import load
+from fovea.vlm.parallel import filled, zero2_offload
 from fovea.vlm.pretrain import capped, pretrain
 from fovea.vlm.settings.finetune import FinetuneConfig
 from fovea.vlm.settings.model import ModelConfig
@@ -149,11 +151,75 @@ def test_the_cap_draws_as_the_challenge_does(captions: Path) -> None:
     assert capped(samples, 24) == samples
 
 
-def test_deepspeed_is_told_what_the_challenge_tells_it() -> None:
-    told = zero2_offload()["zero_optimization"]
-    assert told["stage"] == 2
-    assert told["offload_optimizer"] == {"device": "cpu", "pin_memory": True}
-    assert told["sub_group_size"] == 1e9
+def test_deepspeed_is_told_what_the_challenge_tells_it(goldens: Path) -> None:
+    assert zero2_offload() == json.loads((goldens / "vlm" / "zero2_offload.json").read_text())
+
+
+def test_deepspeed_is_told_our_batches() -> None:
+    settings = LoopConfig(micro_batch=4, clip=0.5, zero2_offload=True)
+    told = filled(settings, passes=8, processes=4, precision="bf16", width=2048)
+    assert told["train_batch_size"] == 128
+    assert told["gradient_accumulation_steps"] == 8
+    assert told["bf16"]["enabled"]
+    assert told["gradient_clipping"] == 0.5
+    assert "auto" not in json.dumps(told)
+
+
+def test_deepspeed_where_it_is_not_is_refused(captions: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("deepspeed"):
+        pytest.skip("DeepSpeed is installed here")
+    settings = config(captions, zero2_offload=True)
+    with pytest.raises(BackendError, match=r"loop\.zero2_offload needs DeepSpeed"):
+        pretrain(settings, Context.local(PRETRAIN, settings, tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("rank", "error", "sentence"),
+    [
+        (0, ConfigError, r"lora\.bits=4 came with lora\.rank=0"),
+        (4, BackendError, r"here is no NVIDIA GPU \(the device is cpu\)"),
+    ],
+)
+def test_weights_in_four_bits_are_refused_on_a_cpu(
+    captions: Path, tmp_path: Path, rank: int, error: type[Exception], sentence: str
+) -> None:
+    settings = FinetuneConfig(model=tmp_path, data=captions, lora=LoraConfig(rank=rank, bits=4))
+    with pytest.raises(error, match=sentence):
+        finetune(settings, Context.local(FINETUNE, settings, tmp_path / "run"))
+
+
+def test_weights_in_four_bits_are_normal_floats_quantised_twice() -> None:
+    assert FOUR_BITS["bnb_4bit_quant_type"] == "nf4"
+    assert FOUR_BITS["bnb_4bit_use_double_quant"]
+    if importlib.util.find_spec("bitsandbytes"):
+        from transformers import BitsAndBytesConfig
+
+        assert BitsAndBytesConfig(**FOUR_BITS).quantization_method() == "nf4"
+
+
+def test_low_rank_changes_go_on_after_a_stop_as_if_there_had_been_none(
+    captions: Path, tmp_path: Path
+) -> None:
+    settings = config(captions, steps=2)
+    first = Context.local(PRETRAIN, settings, tmp_path / "pretrain")
+    pretrain(settings, first)
+    tuned = FinetuneConfig(
+        model=first.output("model"),
+        data=captions,
+        batch=8,
+        rate=1e-2,
+        lora=LoraConfig(rank=4, dropout=0.5),
+        loop=LoopConfig(steps=4, micro_batch=8),
+        checkpoint_s=1e-6,
+    )
+    finetune(tuned, Context.local(FINETUNE, tuned, tmp_path / "whole"))
+    asked = iter([False, True])
+    stopped = Context.local(FINETUNE, tuned, tmp_path / "cut", asked_to_stop=lambda: next(asked))
+    with pytest.raises(StoppedError):
+        finetune(tuned, stopped)
+    finetune(tuned, Context.local(FINETUNE, tuned, tmp_path / "cut"))
+    name = "tmp/out/model/language/model.safetensors"
+    assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ Answers are written as they come, so that a run that was stopped goes on with th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fovea.errors import ConfigError
 from fovea.metrics.choices import circular_accuracy, questions, report, vanilla_accuracy
-from fovea.runs.durable import write_json, write_text
+from fovea.runs.durable import drop_torn_line, write_json, write_text
 from fovea.runs.stage import Context
 from fovea.vlm.answers_page import Shown, answers_page
 from fovea.vlm.settings.evaluate import EvaluateConfig
@@ -27,7 +28,7 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
             "either a model answers or answers are given; "
             f"{' and '.join(given) or 'neither'} are here. Set one of model, hub and answers."
         )
-    items = _items(config)
+    items = _items(config, _words(config, context))
     if config.answers is not None:
         answers, where = read_answers(config.answers), config.answers
     else:
@@ -42,7 +43,35 @@ def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     return {"score": scores["accuracy"], "questions": float(len(shown))}
 
 
-def _items(config: EvaluateConfig) -> list[Item]:
+def _words(config: EvaluateConfig, context: Context) -> dict[str, list[str]] | None:
+    """What an OCR reads in each picture, kept as it comes; None for the annotations' own words."""
+    if config.reader == "annotations" or not config.ocr or config.answers is not None:
+        return None
+    if config.task != "textvqa" or config.prompts is not None:
+        raise ConfigError(
+            "reader=rapidocr writes words into prompts of our own about TextVQA; here task is "
+            f"{config.task} and prompts {config.prompts}. Leave reader=annotations."
+        )
+    from fovea.vlm.ocr import WordReader
+
+    reader = WordReader()
+    path = context.folder / "words.jsonl"
+    pictures = textvqa.pictures(config.questions, config.images)
+    drop_torn_line(path)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found: dict[str, list[str]] = dict(json.loads(line) for line in lines)
+    with path.open("a", encoding="utf-8") as file:
+        for number, (name, picture) in enumerate(pictures.items(), 1):
+            if context.should_stop():
+                context.stop()
+            if name not in found:
+                found[name] = reader.words(picture)
+                file.write(json.dumps([name, found[name]], ensure_ascii=False) + "\n")
+            context.progress(number, len(pictures), "pictures read")
+    return found
+
+
+def _items(config: EvaluateConfig, words: dict[str, list[str]] | None) -> list[Item]:
     if config.task == "mmbench":
         return mmbench.read_items(
             config.questions,
@@ -56,6 +85,7 @@ def _items(config: EvaluateConfig) -> list[Item]:
         prompts=config.prompts,
         with_ocr=config.ocr,
         with_pictures=config.answers is None,
+        words=words,
     )
 
 

@@ -16,17 +16,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator, DeepSpeedPlugin
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from fovea.errors import BackendError, ConfigError, DataError
+from fovea.errors import DataError
 from fovea.runs.stage import Context
 from fovea.training.checkpoint import State, generator, load_state, save_state
 from fovea.training.every import EverySeconds, is_every
 from fovea.training.schedule import warmup_cosine
 from fovea.vlm.data import Batch, Loader
 from fovea.vlm.model.model import VisionLanguageModel
+from fovea.vlm.parallel import accelerator as begun
+from fovea.vlm.parallel import agreed, any_asked
 from fovea.vlm.sampler import grouped_by_length
 from fovea.vlm.settings.training import GuardConfig, LoopConfig
 
@@ -106,9 +107,11 @@ def learn(plan: Plan, loader: Loader, context: Context) -> Learnt:
         if is_every(loop.step, log_every) or is_last:
             context.log(loop.step, {"train/loss": loss, "train/rate": loop.rate(loop.step)})
             context.progress(loop.step, steps, "steps", loss=loss)
-        if (clock.is_due() or context.should_stop()) and not is_last:
+        is_asked = any_asked(loop.accelerator, context.should_stop())
+        if (clock.is_due() or is_asked) and not is_last and loop.accelerator.is_main_process:
             context.checkpoints.save(loop.step, loop.save)
-        if context.should_stop() and not is_last:
+        if is_asked and not is_last:
+            loop.accelerator.wait_for_everyone()
             context.stop()
     rates = [loop.rate(step) for step in range(1, steps + 1)]
     return Learnt(loop.model, tuple(loop.losses), rates)
@@ -170,22 +173,15 @@ class Loop:
     ) -> Loop:
         """Before the first step."""
         seed = plan.settings.seed if seed is None else seed
-        accelerator = _accelerator(plan.settings, context)
         model = plan.build(seed)
         if plan.settings.gradient_checkpointing:
             cast(Any, model.language).gradient_checkpointing_enable()
+        accelerator = begun(plan.settings, context, plan.batch, width=model.width)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(
             weights, lr=plan.rate, weight_decay=plan.settings.weight_decay
         )
         lesson, optimizer = accelerator.prepare(Lesson(model.train()), optimizer)
-        passes = plan.batch / (plan.settings.micro_batch * accelerator.num_processes)
-        if passes != int(passes):
-            raise ConfigError(
-                f"a batch of {plan.batch} samples is passes x micro_batch x devices; "
-                f"{plan.settings.micro_batch} x {accelerator.num_processes} does not divide it. "
-                "Set loop.micro_batch to a divisor."
-            )
         guard = Guard(plan.settings.guard)
         return cls(plan, loader, accelerator, lesson, optimizer, steps, seed, guard)
 
@@ -209,19 +205,26 @@ class Loop:
         """One step; its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
-        total = 0.0
-        for number in range(self.passes):
-            batch = self.loader.batch(self._places(number))
-            loss = self.lesson(batch)
-            self.accelerator.backward(loss / self.passes)
-            total += float(loss.detach())
-        if self.plan.settings.clip:
-            weights = [w for w in self.lesson.parameters() if w.requires_grad]
-            self.accelerator.clip_grad_norm_(weights, self.plan.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.losses.append(total / self.passes)
+        device = self.accelerator.device
+        # What is left out of low-rank changes is drawn anew in each step, killed before or not.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed * 1_000_003 + self.step)
+            total = sum(self._pass(number) for number in range(self.passes))
+        self.losses.append(agreed(self.accelerator, total / self.passes))
         return self.losses[-1]
+
+    def _pass(self, number: int) -> float:
+        """One micro-batch; its loss. Gradients are summed up, and devices meet at the last."""
+        batch = self.loader.batch(self._places(number))
+        with self.accelerator.accumulate(self.lesson):
+            loss = self.lesson(batch)
+            self.accelerator.backward(loss)
+            if self.accelerator.sync_gradients and self.plan.settings.clip:
+                weights = [w for w in self.lesson.parameters() if w.requires_grad]
+                self.accelerator.clip_grad_norm_(weights, self.plan.settings.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return float(loss.detach())
 
     def save(self, folder: Path) -> None:
         """The state of the training, into a checkpoint's folder."""
@@ -297,57 +300,3 @@ class Loop:
             generator=draw,
             kinds=generator(self.seed * 1_000_003 + epoch + 500_009),
         )
-
-
-def zero2_offload() -> dict[str, Any]:
-    """The challenge's DeepSpeed configuration: ZeRO stage 2, everything that can be off the GPU."""
-    off = {"device": "cpu", "pin_memory": True}
-    sizes = (
-        "train_micro_batch_size_per_gpu",
-        "train_batch_size",
-        "gradient_accumulation_steps",
-    )
-    return {
-        "bf16": {"enabled": "auto"},
-        "fp16": {
-            "enabled": "auto",
-            "loss_scale": 0,
-            "loss_scale_window": 1000,
-            "initial_scale_power": 16,
-            "hysteresis": 2,
-            "min_loss_scale": 1,
-        },
-        **dict.fromkeys(sizes, "auto"),
-        "zero_optimization": {
-            "stage": 2,
-            "offload_optimizer": off,
-            "offload_param": off,
-            "overlap_comm": True,
-            "contiguous_gradients": True,
-            "sub_group_size": 1e9,
-            "reduce_bucket_size": "auto",
-        },
-    }
-
-
-def _accelerator(settings: LoopConfig, context: Context) -> Accelerator:
-    is_gpu = context.device.startswith("cuda")
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if is_gpu else "fp32"
-    # Accelerate keeps its choices for the life of the process; a stage makes its own.
-    AcceleratorState._reset_state(reset_partial_state=True)  # pyright: ignore[reportPrivateUsage]
-    plugin = None
-    if settings.zero2_offload:
-        try:
-            plugin = DeepSpeedPlugin(hf_ds_config=zero2_offload())
-        except (ImportError, RuntimeError) as error:
-            raise BackendError(
-                f"loop.zero2_offload needs DeepSpeed, which cannot be used here: {error}. "
-                "pip install deepspeed on a machine with an NVIDIA GPU, or leave it out."
-            ) from error
-    return Accelerator(
-        cpu=not is_gpu,
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        deepspeed_plugin=plugin,
-    )

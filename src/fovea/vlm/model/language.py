@@ -73,12 +73,12 @@ def load_tokenizer(name: str, config: Any = None) -> HubTokenizer:
     return HubTokenizer(_from_hub(AutoTokenizer, place, name, **options))
 
 
-def load_language(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The language model of that name with its weights."""
+def load_language(name: str, dtype: torch.dtype = torch.float32, **more: Any) -> nn.Module:
+    """The language model of that name with its weights; `more` is for transformers."""
     from transformers import AutoModelForCausalLM
 
     place, options = _place(name)
-    model = _from_hub(AutoModelForCausalLM, place, name, dtype=dtype, **options)
+    model = _from_hub(AutoModelForCausalLM, place, name, dtype=dtype, **options, **more)
     # A model read from GGUF remembers it, and would refuse to be saved.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

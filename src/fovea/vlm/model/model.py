@@ -105,7 +105,7 @@ class VisionLanguageModel(nn.Module):
         self.language = language
         self.has_own_tower = False
         """Whether the tower's weights are of the model's folder, not as they are published."""
-        width = int(cast(Any, language).config.hidden_size)
+        self.width = width = int(cast(Any, language).config.hidden_size)
         self.tokens = ImageTokens(
             tower.shape.channels,
             tower.shape.aux_channels,
@@ -237,7 +237,7 @@ def load(folder: Path, *, seed: int = 0) -> VisionLanguageModel:
     tower = _tower(architecture)
     has_own_tower = (folder / TOWER).is_file()
     tower.load_state_dict(_tensors(folder / TOWER) if has_own_tower else tower.weights())
-    place = str(folder / LANGUAGE) if (folder / LANGUAGE).is_dir() else architecture.language
+    place = language_place(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = VisionLanguageModel(
@@ -246,6 +246,13 @@ def load(folder: Path, *, seed: int = 0) -> VisionLanguageModel:
     model.has_own_tower = has_own_tower
     model.tokens.load_state_dict(read_tokens(folder / TOKENS, model.tokens))
     return model
+
+
+def language_place(folder: Path) -> str:
+    """Where the language model of a folder is: inside it, or where its name says."""
+    if (folder / LANGUAGE).is_dir():
+        return str(folder / LANGUAGE)
+    return read_architecture(folder).language
 
 
 def _tower(architecture: Architecture) -> Tower:

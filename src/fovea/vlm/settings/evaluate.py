@@ -29,7 +29,10 @@ class EvaluateConfig(Config):
     images: Path | None = artifact(
         "folder", "the folder of TextVQA's pictures; else beside the questions", optional=True
     )
-    ocr: bool = setting(True, "show the model the words that the annotations' OCR found")
+    ocr: bool = setting(True, "show the model the words that an OCR found in TextVQA's pictures")
+    reader: Literal["annotations", "rapidocr"] = setting(
+        "annotations", "whose words: those of the annotations, or read now by rapidocr-onnxruntime"
+    )
     processor: Literal["textvqa", "vqa"] = setting(
         "textvqa", "how answers are made alike: LLaVA's and MGM's way, or VLMEvalKit's"
     )

@@ -69,6 +69,7 @@ def read_items(
     prompts: Path | None = None,
     with_ocr: bool = True,
     with_pictures: bool = True,
+    words: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Item]:
     """The questions of an annotation file, asked in its order or as a list of prompts says.
 
@@ -76,8 +77,9 @@ def read_items(
         annotations: `{"data": [{question, answers, image_id, image?, ocr_tokens?}]}`.
         images: their folder; None takes `image` relative to the annotations.
         prompts: LLaVA's lines `{question_id, image, text}`, instead of our own wording.
-        with_ocr: whether `ocr_tokens` are shown to the model.
+        with_ocr: whether the words of a picture are shown to the model.
         with_pictures: whether a missing picture is an error; scoring alone needs none.
+        words: of each picture, by `image_id`; None takes the annotations' own `ocr_tokens`.
 
     Raises:
         DataError: a question has not ten answers, a picture is missing, a prompt has no question.
@@ -90,12 +92,27 @@ def read_items(
     return [
         Item(
             id=str(row.get("question_id", row["image_id"])),
-            prompt=prompt(row["question"], row.get("ocr_tokens", ()) if with_ocr else ()),
+            prompt=prompt(row["question"], _words(row, words) if with_ocr else ()),
             image=_picture(row, folder, annotations, with_pictures),
             facts={"answers": row["answers"], "question": row["question"]},
         )
         for row in rows
     ]
+
+
+def pictures(annotations: Path, images: Path | None = None) -> dict[str, Path]:
+    """The picture of each `image_id`.
+
+    Raises:
+        DataError: one is missing.
+    """
+    folder = images or annotations.parent
+    found: dict[str, Path] = {}
+    for row in _rows(annotations):
+        path = _picture(row, folder, annotations, is_needed=True)
+        assert path is not None, "a missing picture is an error"
+        found[str(row["image_id"])] = path
+    return found
 
 
 def score(
@@ -116,6 +133,10 @@ def score(
         for item, answer in joined(items, answers, where=where)
     ]
     return metric.compute(), scored
+
+
+def _words(row: Mapping[str, Any], read: Mapping[str, Sequence[str]] | None) -> Sequence[str]:
+    return row.get("ocr_tokens", ()) if read is None else read[str(row["image_id"])]
 
 
 def _rows(annotations: Path) -> list[dict[str, Any]]:
