@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def outbox_of(store: JobStore) -> Outbox:
     return outbox
 
 
-def a_job(store: JobStore, **changes: object) -> Job:
+def a_job(store: JobStore, **changes: Any) -> Job:
     job = Job(new_id(), "me", "toy.count", {}, "use: toy.count", 1, "run", "digest")
     return store.enqueue(Job(**vars(job) | changes))[0]
 
