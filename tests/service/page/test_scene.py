@@ -74,7 +74,8 @@ def test_a_scene_is_filmed_and_downloaded_in_another_format(
     sight.wait("fovea.ready && fovea.view?.mesh")
     page.click(".tools button:has-text('Film')")
     page.check("input[value=swipe]", force=True)
-    page.select_option(".choices >> nth=0 >> select >> nth=0", "1")
+    for number, wish in enumerate(("1", "320")):  # seconds, pixels
+        page.select_option(f".choices >> nth=0 >> select >> nth={number}", wish)
     page.click("dialog .go")
     page.wait_for_selector("dialog video")
     sight.wait("document.querySelector('dialog video').duration > 0.9")
