@@ -52,10 +52,12 @@ export function stateWord(job) {
   return say(job.cancelling ? "state.cancelling" : job.cached ? "state.cached" : `state.${job.state}`);
 }
 
-/** @param {Record<string, number>} scores */
+/** The first scores in words; of those that are called the same, that of the last stage. @param {Record<string, number>} scores */
 function scoreWords(scores) {
-  return Object.entries(scores).filter(([name, value]) => Number.isFinite(value) && !(DULL.includes(name) && value <= 1)).slice(0, MOST_SCORES)
-    .map(([name, value]) => `${name.split("/").pop()?.replaceAll("_", " ")} ${number(value, { maximumSignificantDigits: 5 })}`).join(" · ");
+  const told = Object.entries(scores).filter(([name, value]) => Number.isFinite(value) && !(DULL.includes(name) && value <= 1));
+  const named = new Map(told.map(([name, value]) => [(name.split("/").pop() ?? name).replaceAll("_", " "), value]));
+  return [...named].slice(0, MOST_SCORES)
+    .map(([name, value]) => `${name} ${number(value, Number.isInteger(value) ? {} : { maximumSignificantDigits: 5 })}`).join(" · ");
 }
 
 /** @param {string} address */
