@@ -117,6 +117,7 @@ class ImageDiffusion(Asking, Produced, Mapper):
         return [self._fields.without_tokens(str(caption)) for caption in captions]
 
     def _of(self, picture: Any, caption: str, copy: int) -> int:
-        """A seed by content and parameters, so that the same picture is painted in every run."""
-        told = f"{self._seed}|{self.model_dump_json()}|{caption}|{copy}|{picture.size}".encode()
+        """A seed by what is painted and how, so that every run paints the same."""
+        how = (self.hf_diffusion, self.strength, self.guidance_scale, self.steps, self.side_px)
+        told = f"{self._seed}|{how}|{caption}|{copy}|{picture.size}".encode()
         return int.from_bytes(hashlib.sha256(told + picture.tobytes()).digest()[:4], "little") >> 1
