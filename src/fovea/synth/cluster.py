@@ -71,7 +71,7 @@ class _Pool:
         made: Any = ray.remote(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,
-            memory=needs.memory_bytes or None,
+            memory=needs.memory_bytes,
             max_restarts=-1,
             max_task_retries=TRIES,
         )(_Worker)
