@@ -86,7 +86,8 @@ def hurried(service: "Service", ids: list[str]) -> dict[str, dict[str, Any]]:
         jobs = {id: service.job(id) for id in ids}
         at_work = [id for id, job in jobs.items() if job["state"] == "running"]
         for id in at_work:
-            (service.folder / jobs[id]["run"] / "hurry").touch()
+            if (folder := service.folder / jobs[id]["run"]).is_dir():
+                (folder / "hurry").touch()
         if not at_work and all(job["state"] != "queued" for job in jobs.values()):
             return jobs
         time.sleep(0.1)
