@@ -143,9 +143,8 @@ def test_a_trial_ends_as_what_it_was_and_leaves_no_process(
         base={"lora_rank": 16},
         **dialect.merge({"budget": {"trials": 1}, "trial": {"abort_after": 1}}, changes),
     )
-    began = time.monotonic()
     _, records = run(path)
-    assert time.monotonic() - began < 60
+    assert records[0].seconds < 60
     assert (records[0].state, records[0].failure) == (state, failure)
     assert words in records[0].message
     assert records[0].values == () or state == "pruned"
