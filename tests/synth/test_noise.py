@@ -8,9 +8,7 @@ from fovea.synth.mappers.noise import SLIPS, neighbours
 from fovea.synth.operators import operator_class
 from fovea.synth.sample import Fields
 
-TEXT = (
-    "<__dj__image>\nA friendly cat believes in the fishing boats of a street <|__dj__eoc|>"
-)
+TEXT = "<__dj__image>\nA friendly cat believes in the fishing boats of a street <|__dj__eoc|>"
 
 
 def texts(**params) -> list[str]:

@@ -6,7 +6,6 @@ settings. Nobody else in this room needs to know whether torch or onnxruntime co
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +56,18 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass
+class _Last:
+    """What was loaded last, for a process that predicts one photograph after the other."""
+
+    is_kept: bool = False
+    wanted: tuple[EngineConfig, str] | None = None
+    predictor: Predictor | None = None
+
+
+_last = _Last()
+
+
 def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
     """The predictor that the settings ask for.
 
@@ -64,13 +75,17 @@ def load_predictor(settings: EngineConfig, device: str = "cpu") -> Predictor:
         BackendError: its weights, a package or a device are not there.
         ArtifactError: the weights are not SHARP's.
     """
-    return _load(settings, device)
+    if _last.predictor is not None and _last.wanted == (settings, device):
+        return _last.predictor
+    predictor = _load(settings, device)
+    if _last.is_kept:
+        _last.wanted, _last.predictor = (settings, device), predictor
+    return predictor
 
 
 def keep_loaded() -> None:
     """From now on, give the predictor that was loaded last again to who wants the same next."""
-    global _load
-    _load = functools.lru_cache(maxsize=1)(_load_anew)
+    _last.is_kept = True
 
 
 def known_weights(wanted: str) -> str:
@@ -82,7 +97,7 @@ def known_weights(wanted: str) -> str:
     return "sharp" if cached_weights() else "lite"
 
 
-def _load_anew(settings: EngineConfig, device: str) -> Predictor:
+def _load(settings: EngineConfig, device: str) -> Predictor:
     weights = known_weights(settings.weights)
     if weights == "lite":
         return _load_lite(settings, device)
@@ -125,6 +140,3 @@ def _load_onnx(folder: Path, settings: EngineConfig) -> Predictor:
     from fovea.photo.onnx.predictor import load_onnx
 
     return load_onnx(folder, settings)
-
-
-_load: Callable[[EngineConfig, str], Predictor] = _load_anew

@@ -171,11 +171,12 @@ def _picture_processor(place: str) -> Any:
     """The processor of a folder with a stand-in for the part that reads videos."""
     import transformers
     from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import processing_auto
     from transformers.video_processing_utils import BaseVideoProcessor
 
     config = AutoConfig.from_pretrained(place, local_files_only=True)
-    name = PROCESSOR_MAPPING_NAMES[config.model_type]
+    names: dict[str, str] = vars(processing_auto)["PROCESSOR_MAPPING_NAMES"]
+    name = names[str(config.model_type)]
     kind = getattr(transformers, WITHOUT_VIDEO.get(name, name))
     parts: dict[str, Any] = {
         "image_processor": AutoImageProcessor.from_pretrained(place, local_files_only=True),
