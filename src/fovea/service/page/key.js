@@ -21,9 +21,15 @@ export function key() {
 
 /** Take a key, and the cookie that the service gives for it; says whether the service takes it. @param {string} text */
 export async function enter(text) {
+  if (!(await open(text))) return false;
+  sessionStorage.setItem(NAME, text);
+  return true;
+}
+
+/** The cookie for a key; says whether the service takes it. @param {string} text */
+async function open(text) {
   const answer = await fetch("/v1/auth/session", { method: "POST", headers: { "X-API-Key": text } });
   if (answer.status === 401) return false;
-  sessionStorage.setItem(NAME, text);
   if (answer.ok) {
     const { expires_in: seconds } = await answer.json();
     const wait = RENEW_AT * 1000 * seconds;
@@ -37,11 +43,12 @@ export async function enter(text) {
 /** A new cookie for the key of this tab. */
 async function renew() {
   const text = key();
-  if (text) await enter(text).catch(() => false);
+  if (text) await open(text).catch(() => false);
 }
 
 /** Forget the key in every tab, with all that was shown for it, and take the cookie away. */
 export async function forget() {
+  clearTimeout(timer);
   sessionStorage.removeItem(NAME);
   tabs.postMessage({ forget: true });
   await fetch("/v1/auth/session", { method: "DELETE" }).catch(() => {});
