@@ -127,6 +127,27 @@ def test_workers_take_jobs_from_redis_and_each_is_done_once_though_one_is_killed
     assert second.stop() == 0
 
 
+def test_a_job_whose_worker_dies_before_it_begins_is_given_to_another(
+    make_service: "Make", make_worker: Callable[..., Worker], redis_url: str
+) -> None:
+    import redis
+    from rq import Queue
+
+    shared = ["--queue", redis_url]
+    service = make_service("--executor", "rq", *shared)
+    id = service.submit("toy.count")["id"]
+    taken, deadline = None, time.monotonic() + 60
+    with redis.Redis.from_url(redis_url) as connection:
+        while taken is None:  # as a worker does, that is killed in the next moment
+            keys = [name.decode() for name in connection.smembers("rq:queues")]
+            taken = Queue.lmove(connection, keys[0], None) if keys else None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    make_worker(*shared)
+    done = service.wait(id)
+    assert (done["state"], done["attempt"]) == ("succeeded", 1)
+
+
 def test_a_worker_needs_no_redis_and_saves_its_job_when_it_is_asked_to_leave(
     make_service: "Make", make_worker: Callable[..., Worker], postgres_url: str
 ) -> None:

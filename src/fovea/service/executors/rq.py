@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class RedisQueue:
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._answers = True
+        self._between: dict[str, float] = {}
+        """Ids that a worker has taken off the queue and not begun, and since when."""
         self._thread = threading.Thread(target=self._work, name="redis-queue")
 
     def start(self) -> None:
@@ -104,8 +107,14 @@ class RedisQueue:
             return 0
         connection = self.queue.connection
         told = Message.fetch_many(ids, connection=connection, serializer=JSONSerializer)
-        new = [id for id, message in zip(ids, told, strict=True) if not _is_on_its_way(message)]
+        lost = self._lost(ids)
+        new = [
+            id
+            for id, message in zip(ids, told, strict=True)
+            if id in lost or not _is_on_its_way(message)
+        ]
         for id in new:
+            self.queue.intermediate_queue.remove(id)
             self.queue.enqueue_call(
                 "fovea.service.executors.rq.work",
                 args=(id,),
@@ -115,6 +124,12 @@ class RedisQueue:
                 failure_ttl=KEPT_S,
             )
         return len(new)
+
+    def _lost(self, ids: Sequence[str]) -> set[str]:
+        """Ids that a worker took off the queue, who has died before it began with them."""
+        taken, now = set(self.queue.intermediate_queue.get_job_ids()), time.monotonic()
+        self._between = {id: self._between.get(id, now) for id in ids if id in taken}
+        return {id for id, since in self._between.items() if now - since > TAKEN_S}
 
 
 def _is_on_its_way(message: Message | None) -> bool:
