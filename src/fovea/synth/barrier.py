@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int64
 
 from fovea.synth.operator import Deduplicator, Filter, Scout, Selector
 from fovea.synth.plan import Plan, Step
 from fovea.synth.sample import Sample
 from fovea.synth.state import State, loaded
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
 TOLD_GROUPS = 1000
 """Groups of duplicates that are told with their words; of further ones the row numbers alone."""

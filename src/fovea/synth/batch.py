@@ -8,15 +8,17 @@ is dropped or when what comes next costs something for each row. Texts are measu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
 
 from fovea.errors import DataError
 from fovea.synth.pictures import Pictures
 from fovea.synth.sample import STATS, Fields, Sample
 from fovea.synth.words import Codes
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64
 
 Column = Sequence[Any] | np.ndarray
 """A value for each row: numbers as an array, everything else as a list."""

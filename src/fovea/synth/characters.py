@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import string
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8, UInt32
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8, UInt32
 
 SPECIAL, ALNUM, ALPHA, SPLITS, BREAKS = 1, 2, 4, 8, 16
 """Flags: special, `isalnum`, `isalpha`, ends a word (blank, newline, tab), ends a line."""

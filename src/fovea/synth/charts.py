@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float64
 
 from fovea.tuning.charts import Scale
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64
 
 WIDTH, HEIGHT = 640, 190
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 30

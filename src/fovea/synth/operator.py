@@ -17,10 +17,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Int64
 from pydantic import PrivateAttr
 
 from fovea.config import Config, setting
@@ -28,6 +27,9 @@ from fovea.errors import DataError
 from fovea.synth.batch import Batch, Column
 from fovea.synth.sample import Fields
 from fovea.synth.thresholds import is_place, resolved, within
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64
 
 Quirk = Literal[
     "short_texts", "size_decimals", "special_tokens", "full_width_digits", "links_in_addresses",

@@ -49,6 +49,7 @@ class Pictures:
         most_pixels: int = MOST_PIXELS,
     ) -> None:
         self.root = root or Path()
+        self._root = str(self.root)
         self.allows_truncated = allows_truncated
         self.most_pixels = most_pixels
         self._heads: dict[str | bytes, Head] = {}
@@ -81,8 +82,11 @@ class Pictures:
         if content is not None:
             return content[:HEAD_BYTES], len(content)
         try:
-            with self.path(name).open("rb", buffering=0) as file:
-                return file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
+            number = os.open(os.path.join(self._root, name), os.O_RDONLY)  # noqa: PTH118 -- of each of millions
+            try:
+                return os.read(number, HEAD_BYTES), os.fstat(number).st_size
+            finally:
+                os.close(number)
         except (OSError, ValueError) as error:
             raise _absent(self.path(name), error) from error
 

@@ -5,15 +5,17 @@ Values of several images of a row count by their mean; a row without a value com
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Le
-from jaxtyping import Float64, Int64
 
 from fovea.config import setting
 from fovea.errors import DataError
 from fovea.synth.operator import Selector
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
 
 Ratio = Annotated[float, Ge(0), Le(1)]
 """A part of the rows."""

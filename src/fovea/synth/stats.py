@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from jaxtyping import Bool, Float64
 
 from fovea.synth.batch import Column
 from fovea.synth.operator import Filter, RangeFilter, flat
 from fovea.synth.plan import Step
 from fovea.synth.sample import STATS
 from fovea.synth.state import State
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64
 
 STEPS = 100
 """Limits that are tried along each distribution."""

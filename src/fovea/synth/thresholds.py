@@ -7,11 +7,13 @@ many standard deviations from the mean. Places are found over the rows that reac
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from jaxtyping import Bool, Float
 from pydantic import StringConstraints
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
 PLACE = r"^(q(0(\.\d+)?|1(\.0+)?|\.\d+)|mean([+-]\d+(\.\d+)?sd)?)$"
 

@@ -12,13 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8, UInt32, UInt64
 
 from fovea.synth.characters import BREAKS, SPECIAL, SPLITS, flags_of
 
-Hashes = UInt64[np.ndarray, " n"]
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64, UInt8, UInt32, UInt64
+
+    Hashes = UInt64[np.ndarray, " n"]
+
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -6,11 +6,10 @@ import hashlib
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import regex
-from jaxtyping import Bool, Int64, UInt32, UInt64
 from pydantic import PrivateAttr, model_validator
 
 from fovea.config import setting
@@ -20,6 +19,9 @@ from fovea.synth.dedup.groups import equal_pairs, near_pairs, roots_of
 from fovea.synth.models.loading import PIECES, network
 from fovea.synth.operator import Columns, Deduplicator, Quirk
 from fovea.synth.words import mixed
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64, UInt32, UInt64
 
 PRIME = (1 << 61) - 1
 LARGEST = (1 << 32) - 1

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64, UInt64
 
 
 def roots_of(count: int, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Int64[np.ndarray, " n"]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
 
 from fovea.config import setting
 from fovea.synth.batch import Batch
@@ -22,6 +21,7 @@ from fovea.synth.dedup.groups import near_pairs, roots_of
 from fovea.synth.operator import Columns, Cost, Deduplicator
 
 if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64
     from PIL import Image
 
 

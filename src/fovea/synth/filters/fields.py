@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import operator as signs
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
 from pydantic import PrivateAttr, field_validator
 
 from fovea.config import setting
@@ -17,6 +16,9 @@ from fovea.synth.batch import Batch, Column
 from fovea.synth.operator import Filter, RangeFilter, field_of
 from fovea.synth.sample import STATS
 from fovea.synth.thresholds import Limit, within
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 INF = float("inf")
 

@@ -6,10 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
 from pydantic import PrivateAttr, field_validator
 
 from fovea.config import setting
@@ -17,6 +16,9 @@ from fovea.errors import BackendError
 from fovea.synth.batch import Batch, Column
 from fovea.synth.operator import AnyOrAll, Cost, Quirk, RowFilter, kept_by
 from fovea.synth.thresholds import PLACE, Limit, within
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 INF = float("inf")
 _UNITS = {

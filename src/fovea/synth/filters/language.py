@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
 from pydantic import field_validator
 
 from fovea.config import setting
@@ -15,6 +14,9 @@ from fovea.synth.models.loading import KENLM, LINGUIST, PARSER, TOKENIZER, Kind
 from fovea.synth.models.operator import NAMED, Asking
 from fovea.synth.operator import AnyOrAll, RangeFilter
 from fovea.synth.thresholds import Limit
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 INF = float("inf")
 ACTIONS = frozenset({"VV", "VB", "VBP", "VBZ", "VBD", "VBG", "VBN"})

@@ -17,7 +17,7 @@ from fovea.synth.models.loading import PIECES, TOKENIZER, network
 from fovea.synth.operator import RangeFilter
 from fovea.synth.thresholds import Limit
 from fovea.synth.wordlists import word_list
-from fovea.synth.words import Codes, Hashes, Words, hashes_of
+from fovea.synth.words import Codes, Words, hashes_of
 
 INF = float("inf")
 
@@ -211,7 +211,7 @@ class ListedWords(WordFilter):
     words_aug_group_sizes: list[int] = setting([2], "how many neighbours are joined")
     words_aug_join_char: str = setting("", "what stands between joined neighbours")
 
-    _listed: Hashes | None = PrivateAttr(default=None)
+    _listed: np.ndarray | None = PrivateAttr(default=None)
     _words: frozenset[str] = PrivateAttr(default=frozenset())
 
     def load(self) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 COLORS = {
     "red": (205, 40, 40),

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from jaxtyping import Float32, UInt8
-
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, UInt8
     from PIL import Image
 
 Box = tuple[float, float, float, float]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float32
-from PIL import Image
 
 from fovea.errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, Float32
+    from PIL import Image
 
 MOST_TOKENS = 128
 

@@ -7,14 +7,16 @@ largest value, standardised by ImageNet's mean and deviation; the first output i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
 from fovea.synth.models.language import file_of
 from fovea.synth.models.loading import importable
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 MEAN = np.asarray([0.485, 0.456, 0.406], np.float32)
 DEVIATION = np.asarray([0.229, 0.224, 0.225], np.float32)
