@@ -297,7 +297,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def test_an_uploaded_archive_is_an_input_and_the_same_one_has_the_same_id(
     service: "Service",
 ) -> None:
-    content = zipped({"scene/0.png": b"0", "scene/1.png": b"1", "scene/2.png": b"2"})
+    content = zipped({"scene/0.bin": b"0", "scene/1.bin": b"1", "scene/2.bin": b"2"})
     sent = [
         service.client.post("/v1/uploads?name=scene.zip", content=content).json(),
         service.client.post("/v1/uploads", files={"file": ("scene.zip", content)}).json(),
@@ -306,7 +306,7 @@ def test_an_uploaded_archive_is_an_input_and_the_same_one_has_the_same_id(
     assert (sent[0]["is_folder"], sent[0]["files"]) == (True, 3)
     done = service.wait(service.submit("toy.count", steps=2, photographs=sent[0]["name"])["id"])
     assert done["result"]["stages"][0]["scores"] == {"value": 5.0}
-    inside = service.submit("toy.count", steps=2, start=f"{sent[0]['name']}/1.png")
+    inside = service.submit("toy.count", steps=2, start=f"{sent[0]['name']}/1.bin")
     assert service.wait(inside["id"])["result"]["stages"][0]["scores"] == {"value": 3.0}
 
 
@@ -315,8 +315,8 @@ def test_a_form_carries_settings_and_files_together(service: "Service") -> None:
         "/v1/jobs/toy.count",
         data={"config": '{"steps": 1}'},
         files=[
-            ("photographs", ("set/a.png", b"a")),
-            ("photographs", ("set/b.png", b"b")),
+            ("photographs", ("set/a.bin", b"a")),
+            ("photographs", ("set/b.bin", b"b")),
             ("start", ("start.bin", b"12345")),
         ],
     )
