@@ -226,7 +226,7 @@ def main() -> None:
         "load_average": [round(one, 1) for one in os.getloadavg()],
         **table,
         "mlsharp_as_published": {
-            **{name: round(value, 3) for name, value in as_published.items()},
+            "refused": as_published["refused"],
             "ended_by_itself": has_ended,
         },
     }
