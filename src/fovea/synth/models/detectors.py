@@ -9,24 +9,14 @@ import torch
 from PIL import Image
 
 from fovea.synth.models.abilities import Find
-from fovea.synth.models.hub import had, trained
+from fovea.synth.models.hub import HubNetwork
 
 
-class OwlVit:
-    """Finds what phrases name.
+class OwlVit(HubNetwork):
+    """Finds what phrases name."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import OwlViTForObjectDetection, OwlViTProcessor
-
-        self.processor = had(OwlViTProcessor, place, download)
-        self.model = trained(OwlViTForObjectDetection, place, download).to(device)
-        self.device = device
+    network = "OwlViTForObjectDetection"
+    processing = "OwlViTProcessor"
 
     @torch.inference_mode()
     def found(
@@ -48,21 +38,11 @@ class OwlVit:
         return [finds_of(result) for result in results]
 
 
-class ObjectDetector:
-    """Finds things of the labels it learnt.
+class ObjectDetector(HubNetwork):
+    """Finds things of the labels it learnt."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
-
-        self.processor = had(AutoImageProcessor, place, download)
-        self.model = trained(AutoModelForObjectDetection, place, download).to(device)
-        self.device = device
+    network = "AutoModelForObjectDetection"
+    processing = "AutoImageProcessor"
 
     @torch.inference_mode()
     def things(self, pictures: Sequence[Image.Image], least: float) -> list[list[Find]]:

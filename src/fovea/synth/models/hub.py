@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_TOKENS = 128
 
 
-class HubCaptioner:
-    """Any image-to-text network of transformers: BLIP-2, BLIP, GIT, newer ones.
+class HubNetwork:
+    """A network of transformers with its processor, loaded.
 
     Args:
         place: its folder or name.
@@ -28,12 +28,23 @@ class HubCaptioner:
         device: that it computes on.
     """
 
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+    network = ""
+    """Names of its class and its processor's in transformers."""
+    processing = ""
 
-        self.processor = had(AutoProcessor, place, download)
-        self.model = trained(AutoModelForImageTextToText, place, download).to(device)
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        import transformers
+
+        self.processor = had(getattr(transformers, self.processing), place, download)
+        self.model = trained(getattr(transformers, self.network), place, download).to(device)
         self.device = device
+
+
+class HubCaptioner(HubNetwork):
+    """Any image-to-text network of transformers: BLIP-2, BLIP, GIT, newer ones."""
+
+    network = "AutoModelForImageTextToText"
+    processing = "AutoProcessor"
 
     @torch.inference_mode()
     def captions(
@@ -57,25 +68,8 @@ class HubCaptioner:
         return [list(of_one) for of_one in zip(*rounds, strict=True)]
 
 
-class PairMatcher(ABC):
-    """A network of transformers that takes pictures and texts, and scores them pair by pair.
-
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    network = ""
-    """Names of its class and its processor's in transformers."""
-    processing = ""
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        import transformers
-
-        self.processor = had(getattr(transformers, self.processing), place, download)
-        self.model = trained(getattr(transformers, self.network), place, download).to(device)
-        self.device = device
+class PairMatcher(HubNetwork, ABC):
+    """A network of transformers that takes pictures and texts, and scores them pair by pair."""
 
     @torch.inference_mode()
     def agreement(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
@@ -119,21 +113,11 @@ class ItmMatcher(PairMatcher):
         return torch.softmax(out.itm_score, dim=-1)[:, 1]
 
 
-class ClipEmbedder:
-    """CLIP's directions of pictures.
+class ClipEmbedder(HubNetwork):
+    """CLIP's directions of pictures."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import CLIPModel, CLIPProcessor
-
-        self.processor = had(CLIPProcessor, place, download)
-        self.model = trained(CLIPModel, place, download).to(device)
-        self.device = device
+    network = "CLIPModel"
+    processing = "CLIPProcessor"
 
     @torch.inference_mode()
     def directions(self, pictures: Sequence[Image.Image]) -> Float32[np.ndarray, "n d"]:

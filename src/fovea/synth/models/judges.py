@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from fovea.errors import ConfigError
-from fovea.synth.models.hub import had, trained
+from fovea.synth.models.hub import HubNetwork, had, trained
 
 SIZES = (1024, 128, 64, 16, 1)
 """Outputs of the layers of the second version's predictors."""
@@ -23,7 +23,7 @@ LEAST_LIKELY = 0.5
 """A tag is named from this probability on."""
 
 
-class SecondClass:
+class SecondClass(HubNetwork):
     """An image classifier of transformers: how probable its second class is.
 
     Args:
@@ -35,12 +35,11 @@ class SecondClass:
         ConfigError: it has one class only.
     """
 
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import AutoImageProcessor, AutoModelForImageClassification
+    network = "AutoModelForImageClassification"
+    processing = "AutoImageProcessor"
 
-        self.processor = had(AutoImageProcessor, place, download)
-        self.model = trained(AutoModelForImageClassification, place, download).to(device)
-        self.device = device
+    def __init__(self, place: str, *, download: bool, device: str) -> None:
+        super().__init__(place, download=download, device=device)
         if self.model.config.num_labels < 2:
             raise ConfigError(
                 f"a classifier with two classes is wanted, the second of them what is looked for; "
@@ -142,21 +141,11 @@ def layers(width: int, *, relu: bool) -> nn.Sequential:
     return nn.Sequential(*found)
 
 
-class LabelTagger:
-    """An image classifier of transformers with a probability for each label.
+class LabelTagger(HubNetwork):
+    """An image classifier of transformers with a probability for each label."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import AutoImageProcessor, AutoModelForImageClassification
-
-        self.processor = had(AutoImageProcessor, place, download)
-        self.model = trained(AutoModelForImageClassification, place, download).to(device)
-        self.device = device
+    network = "AutoModelForImageClassification"
+    processing = "AutoImageProcessor"
 
     @torch.inference_mode()
     def tags(self, pictures: Sequence[Image.Image]) -> list[list[str]]:

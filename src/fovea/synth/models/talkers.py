@@ -9,24 +9,14 @@ import torch
 from PIL import Image
 
 from fovea.synth.models.abilities import Drawing
-from fovea.synth.models.hub import had, trained
+from fovea.synth.models.hub import HubNetwork
 
 
-class HubTalker:
-    """Any image-text-to-text network of transformers whose processor has a chat template.
+class HubTalker(HubNetwork):
+    """Any image-text-to-text network of transformers whose processor has a chat template."""
 
-    Args:
-        place: its folder or name.
-        download: whether it may be downloaded.
-        device: that it computes on.
-    """
-
-    def __init__(self, place: str, *, download: bool, device: str) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        self.processor = had(AutoProcessor, place, download)
-        self.model = trained(AutoModelForImageTextToText, place, download).to(device)
-        self.device = device
+    network = "AutoModelForImageTextToText"
+    processing = "AutoProcessor"
 
     @torch.inference_mode()
     def answer(self, pictures: Sequence[Image.Image], question: str, how: Drawing) -> str:
