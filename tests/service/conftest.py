@@ -115,6 +115,26 @@ class Service:
         raise AssertionError(f"job {id} does not come so far: {job}")
 
 
+class Asker:
+    """Asks an application without a socket, as a client of this machine."""
+
+    def __init__(self, served: Any) -> None:
+        self.served = served
+        self.here = served.app.state.service
+        self.gate = self.here.gate
+
+    def __call__(
+        self, method: str, path: str, host: str = "http://127.0.0.1", **more: Any
+    ) -> httpx.Response:
+        async def once() -> httpx.Response:
+            client = more.pop("client", ("127.0.0.1", 5))
+            transport = httpx.ASGITransport(self.served, client=client)
+            async with httpx.AsyncClient(transport=transport, base_url=host) as asking:
+                return await asking.request(method, path, **more)
+
+        return anyio.run(once)
+
+
 @pytest.fixture(scope="session")
 def service_type() -> type[Service]:
     """For fixtures that start a service with settings of their own."""
@@ -186,21 +206,7 @@ def asked(tmp_path: Path) -> Iterator[Callable[..., Any]]:
         options = ["--runs", str(tmp_path / "runs"), "--device", "cpu", "--no-preload", *words]
         served = create_app(settings_of(options, variables={}, folder=tmp_path).config)
         made.append(served)
-
-        def ask(
-            method: str, path: str, host: str = "http://127.0.0.1", **more: Any
-        ) -> httpx.Response:
-            async def once() -> httpx.Response:
-                client = more.pop("client", ("127.0.0.1", 5))
-                transport = httpx.ASGITransport(served, client=client)
-                async with httpx.AsyncClient(transport=transport, base_url=host) as asking:
-                    return await asking.request(method, path, **more)
-
-            return anyio.run(once)
-
-        ask.here = served.app.state.service  # type: ignore[attr-defined]
-        ask.gate = served.app.state.service.gate  # type: ignore[attr-defined]
-        return ask
+        return Asker(served)
 
     yield start
     for served in made:

@@ -1,6 +1,5 @@
 """What is answered at once: the same as by the long way, and only where nothing is asked."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,28 @@ from fovea.service.settings import ServeConfig
 from fovea.service.state import Service
 from fovea.service.table import Job, new_id
 
-Asking = Callable[..., httpx.Response]
+
+class Asking:
+    """Asks an application without a socket, by either way."""
+
+    def __init__(self, served: Envelope) -> None:
+        self.served = served
+        self._long = Envelope(served.app, served.app.state.service.settings)
+
+    def __call__(self, path: str, **headers: str) -> httpx.Response:
+        return self._ask(self.served, path, headers)
+
+    def long(self, path: str, **headers: str) -> httpx.Response:
+        return self._ask(self._long, path, headers)
+
+    def _ask(self, application: Any, path: str, headers: dict[str, str]) -> httpx.Response:
+        async def once() -> httpx.Response:
+            transport = httpx.ASGITransport(application, client=("127.0.0.1", 5))
+            home = "http://127.0.0.1"
+            async with httpx.AsyncClient(transport=transport, base_url=home) as client:
+                return await client.get(path, headers=headers)
+
+        return anyio.run(once)
 
 
 def job_of(owner: str = "local", **known: Any) -> Job:
@@ -39,21 +59,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[Service, Asking]]]:
         served = create_app(ServeConfig.model_validate({"runs": tmp_path / "runs"} | settings))
         here = served.app.state.service
         made.append(here)
-
-        def ask(path: str, *, by: Any = served, **headers: str) -> httpx.Response:
-            async def once() -> httpx.Response:
-                transport = httpx.ASGITransport(by, client=("127.0.0.1", 5))
-                async with httpx.AsyncClient(
-                    transport=transport, base_url="http://127.0.0.1"
-                ) as client:
-                    return await client.get(path, headers=headers)
-
-            return anyio.run(once)
-
-        long = Envelope(served.app, here.settings)
-        ask.served = served  # type: ignore[attr-defined]
-        ask.long = functools.partial(ask, by=long)  # type: ignore[attr-defined]
-        return here, ask
+        return here, Asking(served)
 
     yield make
     for here in made:
