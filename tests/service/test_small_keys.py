@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 from sqlalchemy import create_engine
 
 from fovea.service.access.secrets import Secrets
 from fovea.service.cache import ResultCache
 from fovea.service.jobs import JobStore
-from fovea.service.places import stand_back
+from fovea.service.places import group_nice, stand_back
 from fovea.service.retention import Retention
 from fovea.service.settings import ServeConfig
 from fovea.service.settings.webhooks import WebhookConfig
@@ -72,7 +73,15 @@ def test_jobs_stand_back_by_so_much() -> None:
         assert psutil.Process(child.pid).nice() == nice
         group = Path(f"/proc/{child.pid}/autogroup")
         if group.is_file():
-            ours = int(Path("/proc/self/autogroup").read_text().split()[-1])
-            assert int(group.read_text().split()[-1]) == min(19, ours + 3)
+            ours = group_nice(Path("/proc/self/autogroup"))
+            assert group_nice(group) == min(19, ours + 3)
     finally:
         child.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("said", "nice"), [("/autogroup-17 nice 5\n", 5), ("", 0)])
+def test_a_process_of_no_session_is_in_the_groups_root(
+    said: str, nice: int, tmp_path: Path
+) -> None:
+    (tmp_path / "autogroup").write_text(said)
+    assert group_nice(tmp_path / "autogroup") == nice

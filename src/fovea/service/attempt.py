@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from fovea.errors import FoveaError
 from fovea.runs.cache import Cache
 from fovea.runs.events import Follower
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.1
 STOP_FILE = "stop.requested"
+FAULT = "this is a fault of the service, not of what was asked for; its log says more"
 
 
 @dataclass
@@ -87,10 +90,15 @@ class Attempt:
         elif not self._is_in_cache():
             try:
                 self._go()
-            except OSError as error:
-                if not is_full(error):
-                    raise
-                self._settle(Outcome(error=FULL_DISK))
+            except SQLAlchemyError:
+                raise  # the table does not answer: the job is found again when its lease is over
+            except Exception as error:  # noqa: BLE001 -- a fault of ours costs its job alone
+                self._settle(Outcome(error=FULL_DISK if is_full(error) else self._fault(error)))
+
+    def _fault(self, error: Exception) -> dict[str, Any]:
+        log.error("job %s met a fault of the service", self.job.id, exc_info=error)
+        what = f"{type(error).__name__}: {error}"
+        return {"code": "internal", "message": f"{FAULT} ({what})"}
 
     def _is_in_cache(self) -> bool:
         """End at once where a job like it, ahead in the queue, has made its result meanwhile."""

@@ -177,9 +177,18 @@ def stand_back(pid: int, by: int) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + by))
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists() and os.getsid(pid) == pid:
-            ours = int(Path("/proc/self/autogroup").read_text().split()[-1])
-            group.write_text(str(min(19, ours + by)))
+            group.write_text(str(min(19, group_nice(Path("/proc/self/autogroup")) + by)))
     except ProcessLookupError:
         log.debug("process %d ended at once", pid)
     except OSError as error:
         log.debug("the group of process %d keeps its weight: %s", pid, error)
+
+
+def group_nice(path: Path) -> int:
+    """The nice value of a scheduling group, from its file: `/autogroup-17 nice 0`.
+
+    The file of what was started before any session, as by an init without one, is empty: it is in
+    the root's group, which weighs as one of nice 0.
+    """
+    words = path.read_text().split()
+    return int(words[-1]) if words else 0

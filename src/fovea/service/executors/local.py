@@ -70,6 +70,10 @@ class Threads:
             except SQLAlchemyError:
                 log.exception("the job table does not answer; trying again")
                 self._stopping.wait(CLAIM_EVERY_S)
+            except Exception:
+                # The job at hand is found again when its lease is over; the thread is needed.
+                log.exception("%s met a fault of the service; going on", name)
+                self._stopping.wait(CLAIM_EVERY_S)
 
     def _recover(self) -> None:
         self._recovered = time.monotonic()
