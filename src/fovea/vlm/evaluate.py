@@ -22,18 +22,45 @@ from fovea.vlm.tasks.item import Answer, Item, read_answers
 
 def evaluate(config: EvaluateConfig, context: Context) -> dict[str, float]:
     """Ask, score, and write answers, scores and a page to read them on."""
+    items = items_of(config, context)
+    if config.answers is not None:
+        return concluded(config, context, items, read_answers(config.answers), config.answers)
+    where = context.folder / "answers.jsonl"
+    return concluded(config, context, items, asked(config, context, items, where), where)
+
+
+def items_of(config: EvaluateConfig, context: Context) -> list[Item]:
+    """The benchmark's questions, in its order.
+
+    Raises:
+        ConfigError: not exactly one of model, hub and answers is given.
+        DataError: the questions cannot be read.
+    """
     given = [name for name in ("model", "hub", "answers") if getattr(config, name)]
     if len(given) != 1:
         raise ConfigError(
             "either a model answers or answers are given; "
             f"{' and '.join(given) or 'neither'} are here. Set one of model, hub and answers."
         )
-    items = _items(config, _words(config, context))
-    if config.answers is not None:
-        answers, where = read_answers(config.answers), config.answers
-    else:
-        where = context.folder / "answers.jsonl"
-        answers = _asked(config, context, items, where)
+    return _items(config, _words(config, context))
+
+
+def concluded(
+    config: EvaluateConfig,
+    context: Context,
+    items: Sequence[Item],
+    answers: Sequence[Answer],
+    where: Path,
+) -> dict[str, float]:
+    """Score the answers, and write them, the scores and the page.
+
+    Args:
+        config: of the stage.
+        context: of the stage.
+        items: all questions.
+        answers: to all of them.
+        where: they came from, for what is said of one that is missing.
+    """
     if config.task == "mmbench":
         scores, shown = _mmbench(items, answers, where)
         mmbench.write_upload(context.output("upload"), items, answers, where=where)
@@ -89,7 +116,7 @@ def _items(config: EvaluateConfig, words: dict[str, list[str]] | None) -> list[I
     )
 
 
-def _asked(
+def asked(
     config: EvaluateConfig, context: Context, items: Sequence[Item], path: Path
 ) -> list[Answer]:
     """The model's answers, in the order of the questions; those that are there already stay."""
@@ -115,7 +142,7 @@ def _asked(
         )
         with path.open("a", encoding="utf-8") as file:
             for item, text in zip(batch, texts, strict=True):
-                file.write(Answer(item.id, item.prompt, text).line(_name(config)) + "\n")
+                file.write(Answer(item.id, item.prompt, text).line(model_name(config)) + "\n")
     by_key = {(found.id, found.prompt): found for found in read_answers(path)}
     return [by_key[item.id, item.prompt] for item in items]
 
@@ -155,7 +182,7 @@ def _write(
     scores: dict[str, float],
     shown: Sequence[Shown],
 ) -> None:
-    lines = [answer.line(_name(config)) for answer in answers]
+    lines = [answer.line(model_name(config)) for answer in answers]
     write_text(context.output("answers"), "\n".join(lines) + "\n")
     document: dict[str, Any] = {
         "task": config.task,
@@ -169,7 +196,7 @@ def _write(
     )
 
 
-def _name(config: EvaluateConfig) -> str:
+def model_name(config: EvaluateConfig) -> str:
     """What the lines of answers call the model."""
     return config.model.name if config.model else config.hub or "answers"
 

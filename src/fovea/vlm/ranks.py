@@ -1,10 +1,11 @@
-"""One process of several that train together: `torchrun --nproc-per-node 4 -m fovea.vlm.ranks`.
+"""One process of several that work together: `torchrun --nproc-per-node 4 -m fovea.vlm.ranks`.
 
     torchrun --nproc-per-node 4 -m fovea.vlm.ranks vlm.finetune FOLDER model=... data=... batch=128
+    torchrun --nproc-per-node 4 -m fovea.vlm.ranks vlm.evaluate FOLDER model=... questions=...
 
-does what `fovea vlm finetune` does, on four GPUs of a machine, with the settings of its command
-line. Process 0 writes into FOLDER; the same command goes on from the last checkpoint. Without GPUs
-the processes share the processor.
+do what `fovea vlm finetune` and `fovea vlm evaluate` do, on four GPUs of a machine, with the
+settings of their command lines. Process 0 writes into FOLDER; the same command goes on from the
+last checkpoint, or the last answer. Without GPUs the processes share the processor.
 """
 
 from __future__ import annotations
@@ -24,21 +25,23 @@ from fovea.config import resolve
 from fovea.errors import ConfigError, FoveaError
 from fovea.runs.recipe import find_stage
 from fovea.runs.stage import Context, Event
+from fovea.vlm.chunks import Share, evaluate_chunk
+from fovea.vlm.settings.evaluate import EvaluateConfig
 
-STAGES = ("vlm.pretrain", "vlm.finetune")
+STAGES = ("vlm.pretrain", "vlm.finetune", "vlm.evaluate")
 
 
 def main(words: list[str]) -> int:
-    """Train, as one of the processes."""
+    """Train or answer, as one of the processes."""
     try:
-        _train(words)
+        _work(words)
     except FoveaError as error:
         console.say(f"{type(error).__name__}: {error}")
         return error.exit_code
     return 0
 
 
-def _train(words: list[str]) -> None:
+def _work(words: list[str]) -> None:
     if len(words) < 2 or words[0] not in STAGES:
         raise ConfigError(
             f"torchrun ... -m fovea.vlm.ranks wants one of {', '.join(STAGES)}, a folder and "
@@ -48,6 +51,7 @@ def _train(words: list[str]) -> None:
     stage = find_stage(words[0])
     config = resolve(stage.config, name=stage.name, arguments=words[2:]).config
     main_folder = Path(words[1])
+    shares_out = isinstance(config, EvaluateConfig)
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -57,11 +61,16 @@ def _train(words: list[str]) -> None:
     context = Context.local(
         stage,
         config,
-        main_folder if rank == 0 else main_folder / "ranks" / str(rank),
+        main_folder if rank == 0 or shares_out else main_folder / "ranks" / str(rank),
         device=f"cuda:{place}" if torch.cuda.is_available() else "cpu",
         emit=_said if rank == 0 else _silent,
         asked_to_stop=lambda: bool(asked),
     )
+    if shares_out:
+        share = Share(rank, int(os.environ.get("WORLD_SIZE", "1")))
+        for name, value in evaluate_chunk(config, context, share).items():
+            console.say(f"{name} {value:.6g}")
+        return
     # Every process reads the checkpoints of the first.
     context.checkpoints.folder = main_folder / "ckpt"
     stage.load()(config, context)
