@@ -108,6 +108,11 @@ def place(wanted: str, count: int = 1) -> Placement | None:
     if not match:
         raise ConfigError(f"device '{wanted}' is not known. Choose auto, cpu, cuda, cuda:N or mps.")
     kind = automatic() if wanted == "auto" else wanted.partition(":")[0]
+    if kind == "mps" and automatic() != "mps":
+        raise BackendError(
+            f"the device mps is that of a Mac with Apple's processor; this is {platform.system()} "
+            f"on {platform.machine()}. Choose auto, cpu or cuda."
+        )
     if kind != "cuda":
         missing = f"{count} GPU asked for, none usable: on the {kind} this takes much longer"
         return Placement(kind, note=missing if count and kind == "cpu" and wanted == "auto" else "")

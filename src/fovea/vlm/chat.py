@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from fovea import console
-from fovea.errors import ArtifactError
+from fovea.errors import ArtifactError, BusyError, ConfigError
+from fovea.runs.device import place
 
 
 def main(arguments: list[str]) -> int:
     """Talk with a model about a picture."""
     options = _parser().parse_args(arguments)
-    if not options.picture.exists():
-        raise ArtifactError(
-            f"fovea vlm chat needs a picture, and {options.picture} does not exist. Give one."
+    if not options.picture.is_file():
+        what = "is a folder" if options.picture.is_dir() else "does not exist"
+        raise ArtifactError(f"fovea vlm chat needs a picture, and {options.picture} {what}.")
+    if options.most_tokens < 1:
+        raise ConfigError(f"--most-tokens is at least 1; found {options.most_tokens}.")
+    placement = place(options.device)
+    if placement is None:
+        raise BusyError(
+            "all GPUs that fit are at work for others. Wait, or talk on the processor: --device cpu"
         )
+    os.environ.update(placement.environment)  # before torch counts the GPUs
 
-    from fovea.runs.device import automatic
     from fovea.vlm.generate import with_image
     from fovea.vlm.picture import read_picture
     from fovea.vlm.speaker import load_speaker
 
     picture = read_picture(options.picture)
-    device = automatic() if options.device == "auto" else options.device
-    speaker = load_speaker(options.model, device=device)
+    speaker = load_speaker(options.model, device=placement.device)
     for question in _questions(options.question):
         (said,) = speaker.answer([with_image(question)], [picture], most=options.most_tokens)
         console.answer(said, {"question": question, "answer": said})
@@ -63,5 +70,5 @@ def _parser() -> argparse.ArgumentParser:
         "--question", action="append", default=[], help="what to ask; may be given several times"
     )
     parser.add_argument("--most-tokens", type=int, default=128, help="tokens of an answer (128)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:N or mps (auto)")
     return parser
