@@ -156,6 +156,8 @@ def leod(words: list[str]) -> int:
 
 def plugins(words: list[str]) -> int:
     """`fovea plugins`: stages of other packages, and why one cannot be used."""
+    if words and words not in HELP:
+        raise ConfigError(f"fovea plugins takes no words; found {' '.join(words)}.")
     found = catalog.plugins()
     if not found:
         console.say("No other package adds stages. One would through the entry point fovea.stages.")

@@ -198,7 +198,8 @@ def _read(path: Path, open_files: tuple[Path, ...]) -> Document:
     builder = _Builder(str(path), path.parent, (*open_files, path.resolve()))
     data = {} if node is None else builder.build(node, ())
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {type(data).__name__}, and `key: value` lines are wanted.")
+        what = "a list" if isinstance(data, list) else f"only {str(data)[:40]!r}"
+        raise ConfigError(f"{path} holds {what}, and `key: value` lines are wanted.")
     return Document(data, builder.sources)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from fovea import console
+from fovea.errors import ConfigError
 from fovea.runs import device
 
 NEEDED_DISK_GB = 5.0
@@ -40,6 +41,8 @@ def main(words: list[str]) -> int:
     if words in (["-h"], ["--help"]):
         console.answer(__doc__ or "", {})
         return 0
+    if words:
+        raise ConfigError(f"fovea doctor takes no words; found {' '.join(words)}.")
     found = [finding for check in CHECKS for finding in check()]
     missing = [finding for finding in found if not finding.is_well and finding.to_do]
     if console.style.as_json:

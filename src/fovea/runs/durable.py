@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fovea.errors import JobError
+from fovea.errors import ArtifactError, JobError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LARGE_BYTES = 16 << 20
@@ -121,6 +121,28 @@ def _end_of_last_line(handle: int, size: int, block: int = 4096) -> int:
             return start + found + 1
         end = start
     return 0
+
+
+def make_folder(folder: Path, what: str) -> Path:
+    """Make a folder that somebody named, and those above it.
+
+    Args:
+        folder: may exist already.
+        what: is to be kept there, for the sentence.
+
+    Raises:
+        ArtifactError: it cannot be made: a file is in the way, or nobody may write there.
+        DiskFullError: there is no room for it.
+    """
+    try:
+        with saying_when_full(what, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"a folder was wanted for {what}, and {folder.absolute()} cannot be made: "
+            f"{error.strerror}. Give another folder."
+        ) from error
+    return folder
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fovea.errors import BusyError
-from fovea.runs.durable import write_json
+from fovea.runs.durable import make_folder, write_json
 
 TOKEN = "FOVEA_TOKEN"
 """The environment variable that marks a run's processes; nested runs join theirs with a colon."""
@@ -40,7 +40,7 @@ class RunLock:
         self._lock = FileLock(folder / "run.lock", thread_local=False)
 
     def __enter__(self) -> RunLock:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder, "a run")
         try:
             # Who only asks whether it is held holds it for a moment: that is waited out.
             self._lock.acquire(timeout=PROBED_S, poll_interval=PROBED_S / 10)

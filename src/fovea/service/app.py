@@ -10,6 +10,7 @@ from pathlib import Path
 from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import APIRouter, Depends, FastAPI
 
+from fovea.runs.durable import make_folder
 from fovea.service import problems
 from fovea.service.access import Gate, caller
 from fovea.service.aliases import Aliases
@@ -106,7 +107,7 @@ def create_app(settings: ServeConfig, file: Path | None = None) -> Envelope:
 
 def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
     """The parts of the service, put together and not yet at work."""
-    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.state_folder, "the service's state, inside that of its runs")
     store = JobStore(settings.database_url)
     metrics = Metrics(settings) if settings.monitoring.enabled else None
     photo = PhotoDesk(settings, metrics, file)
@@ -115,7 +116,8 @@ def assemble(settings: ServeConfig, file: Path | None = None) -> Service:
     outbox = Outbox(store.engine, settings.webhook, gate.secrets)
     workplace = make_workplace(on_device(settings, photo.chosen.device), store, cache, outbox)
     supervisor = make_executor(workplace)
-    sent = Uploads(settings.model.temp_dir or settings.state_folder / "uploads", settings.uploads)
+    sent_to = settings.model.temp_dir or settings.state_folder / "uploads"
+    sent = Uploads(make_folder(sent_to, "uploads"), settings.uploads)
     retention = Retention(settings, store, cache, sent.folder)
     postman = Postman(outbox, metrics.delivered) if metrics else Postman(outbox)
     pulse = Pulse(settings, store, metrics)

@@ -29,7 +29,14 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+
+from fovea.errors import BackendError, ConfigError
+from fovea.runs.durable import make_folder
+from fovea.service.full import is_full
+
+_DATABASES = "queue.database is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 JOBS = Table(
     "jobs",
@@ -151,13 +158,22 @@ def open_engine(url: str) -> Engine:
 
     Args:
         url: `sqlite:///FILE`, or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+
+    Raises:
+        ConfigError: it is another address, or none.
+        ArtifactError: the file's folder cannot be made.
     """
-    address = make_url(url)
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise ConfigError(f"{_DATABASES}; this is no address of either: {url!r}.") from None
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ConfigError(f"{_DATABASES}; found {address.render_as_string()}.")
     if address.get_backend_name() != "sqlite":
         if address.drivername == "postgresql":
             address = address.set(drivername="postgresql+psycopg")
         return create_engine(address, json_serializer=_json, pool_pre_ping=True, max_overflow=30)
-    Path(address.database or "").parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(address.database or "").parent, "the job table")
     engine = create_engine(address, json_serializer=_json)
 
     @event.listens_for(engine, "connect")
@@ -169,7 +185,21 @@ def open_engine(url: str) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Make the table, or add to an older one the columns that it lacks."""
+    """Make the table, or add to an older one the columns that it lacks.
+
+    Raises:
+        BackendError: the database does not answer.
+    """
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        if is_full(error):
+            raise
+        said = str(error.orig).strip().splitlines()[0]
+        raise BackendError(
+            f"the job table {engine.url.render_as_string()} cannot be had: {said}. Start its "
+            "server, or give another address by queue.database."
+        ) from error
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             # Two services that begin at once would both see that there is none.

@@ -56,7 +56,8 @@ def from_table(settings: ServeConfig) -> int:
     store = JobStore(settings.database_url)
     threads = Threads(make_workplace(settings, store))
     threads.start()
-    console.say(f"Working on {settings.queue.workers} jobs at a time. Ctrl-C ends it.")
+    count = settings.queue.workers
+    console.say(f"Working on {count} job{'s' if count > 1 else ''} at a time. Ctrl-C ends it.")
     ended.wait()
     threads.stop()
     store.close()
@@ -67,8 +68,9 @@ def from_redis(settings: ServeConfig, arguments: list[str]) -> int:
     """Take the ids of jobs from Redis, until a signal."""
     if settings.queue.workers > 1:
         return _several(settings.queue.workers, arguments)
-    from fovea.service.executors.rq import Worker
+    from fovea.service.executors.rq import Worker, reach
 
+    reach(settings)
     store = JobStore(settings.database_url)
     store.recover(processes.is_dead)
     worker = Worker(make_workplace(settings, store))

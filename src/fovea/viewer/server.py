@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from fovea.errors import BusyError, FoveaError
+from fovea.errors import BusyError, ConfigError, FoveaError
 from fovea.viewer.page import CONTENT_SECURITY_POLICY, assets, describe, locate
 
 ADDRESS = "127.0.0.1"
@@ -45,6 +45,8 @@ class Server:
         handler = type("BoundHandler", (_Handler,), {"path_shown": path, "files": assets()})
         try:
             self._http = http.server.ThreadingHTTPServer((ADDRESS, port), handler)
+        except OverflowError:
+            raise ConfigError(f"a port is a number from 0 to 65535; found {port}.") from None
         except OSError as error:
             raise BusyError(
                 f"the page needs port {port} of {ADDRESS}, and it cannot be had: {error.strerror}."

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from fovea import catalog, console
 from fovea.errors import ConfigError
+from fovea.runs.durable import make_folder
 from fovea.service.access.caller import SCOPES
 from fovea.service.access.keys import ApiKey, KeyStore
 from fovea.service.command import settings_of
@@ -42,7 +43,7 @@ def main(words: list[str]) -> int:
     options, settings = _options(action).parse_known_args(rest)
     options.subject = subject
     serve = settings_of(settings).config
-    serve.state_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(serve.state_folder, "the service's state, inside that of its runs")
     jobs = JobStore(serve.database_url)
     try:
         return actions[action](KeyStore(jobs.engine), options)

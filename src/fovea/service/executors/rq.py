@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fovea.errors import BackendError
+from fovea.errors import BackendError, ConfigError
 from fovea.service import processes
 from fovea.service.attempt import Attempt, Workplace
 from fovea.service.settings import ServeConfig
@@ -181,6 +181,30 @@ def work(id: str) -> None:
     )
     if job is not None:
         Attempt(here, job, worker.closing.is_set).carry_out()
+
+
+def reach(settings: ServeConfig) -> None:
+    """Make sure that Redis is there.
+
+    Raises:
+        ConfigError: its address is none.
+        BackendError: it does not answer.
+    """
+    try:
+        found = queue(settings)
+    except ValueError as error:
+        raise ConfigError(f"queue.address is redis://HOST:PORT/NUMBER: {error}.") from error
+    place = found.connection.connection_pool.connection_kwargs
+    try:
+        found.connection.ping()
+    except redis.RedisError as error:
+        where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
+        raise BackendError(
+            f"Redis at {where} does not answer: {error}. Start it, or give its address by "
+            "queue.address=redis://HOST:PORT/NUMBER."
+        ) from error
+    finally:
+        found.connection.close()
 
 
 def queue(settings: ServeConfig) -> Queue:
