@@ -204,3 +204,15 @@ def test_doctor_looks_at_everything(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for word in ("python", "torch", "cores", "gpu", "gsplat", "numba", "PyAV", "disk", "[tune]"):
         assert word in out
+
+
+def test_stages_at_once_are_counted_from_one_or_are_the_cores(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = command.run_options()
+    assert options.parse_args(["--jobs", "3"]).jobs == 3
+    assert options.parse_args(["--jobs", "cores"]).jobs == 0
+    for word in ("0", "-1", "many"):
+        with pytest.raises(SystemExit):
+            options.parse_args([f"--jobs={word}"])
+        assert f"1 or more, or cores; found '{word}'" in capsys.readouterr().err

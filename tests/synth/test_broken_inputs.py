@@ -184,7 +184,6 @@ FILES = {
     "line ends of Windows": (b"\r\n".join(good_rows()) + b"\r\n", GOOD, 0),
     "no line end at the end": (b"\n".join(good_rows()), GOOD, 0),
     "zero bytes": (b"\n".join(good_rows()) + b"\n" + b"\0" * 5000, GOOD, 1),
-    "UTF-16": ("\n".join(map(bytes.decode, good_rows())).encode("utf-16"), 0, None),
     "an id twice": (b"\n".join([*good_rows(), good_rows()[0]]), GOOD + 1, 0),
     "a key twice": (good_rows()[0].replace(b'"score": 1', b'"score": 7, "score": 1'), 1, 0),
     "NaN and Infinity": (good_rows()[0].replace(b'"score": 1', b'"score": NaN, "x": -Infinity'),
@@ -255,6 +254,15 @@ def test_a_file_of_which_nothing_can_be_read_is_told(name: str, cleaning, folder
     path.write_bytes(b"[this is nothing of the kind")
     with pytest.raises(DataError, match=name):
         cleaning(path, [])
+
+
+def test_rows_of_which_not_one_can_be_used_are_no_data_set(cleaning, folder: Path) -> None:
+    in_utf_16 = "\n".join(map(bytes.decode, good_rows())).encode("utf-16")
+    for content in (b"{\n{\n{\n{\n{\n", in_utf_16):
+        path = folder / "rows.jsonl"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"not one of the 5 rows of .* The first, .*:1: the li"):
+            cleaning(path, [])
 
 
 def test_the_kinds_of_broken_rows_and_files_are_more_than_twenty() -> None:

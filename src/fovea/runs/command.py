@@ -39,12 +39,23 @@ def run_options() -> argparse.ArgumentParser:
     group.add_argument("--root", type=Path, default=ROOT, help="folder of all runs (%(default)s)")
     group.add_argument("--new", action="store_true", help="start anew instead of going on")
     group.add_argument("--no-reuse", action="store_true", help="take nothing from other runs")
-    group.add_argument("--jobs", type=int, metavar="N", help="stages at work at once (1)")
+    group.add_argument("--jobs", type=_jobs, metavar="N", help="stages at work at once, or cores")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--track", default="", metavar="NAMES", help="tensorboard,wandb,mlflow")
     group.add_argument("--log-format", choices=("auto", "lines", "json"), default="auto")
     group.add_argument("--dry-run", action="store_true", help="only say what would be done")
     return parser
+
+
+def _jobs(word: str) -> int:
+    """A number of stages from the command line; 0 for `cores`, as in a recipe."""
+    if word == "cores":
+        return 0
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(
+            f"give how many stages may work at once, 1 or more, or cores; found {word!r}"
+        )
+    return int(word)
 
 
 def carry_out(recipe: Recipe, options: argparse.Namespace) -> int:

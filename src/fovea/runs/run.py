@@ -206,7 +206,7 @@ def execute(
         folder: the run's own folder, when it is to be a certain one.
         new: start a run of its own in `root`, whatever is there.
         reuse: whether finished stages of other runs may be taken over.
-        jobs: how many stages may work at once; by itself what the recipe says.
+        jobs: how many stages may work at once, 0 one a core; by itself what the recipe says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         isolation: `process` gives each stage a child process; `inline` works here.
         track: trackers besides metrics.jsonl: `tensorboard`, `wandb`, `mlflow`.
@@ -241,7 +241,7 @@ def execute(
             if tracks:
                 tracks.put(event)
 
-        many = (recipe.jobs or cores()) if jobs is None else jobs
+        many = (recipe.jobs if jobs is None else jobs) or cores()
         orders = Orders(many, device, isolation == "inline", see, asked_to_stop)
 
         def save(state: str, records: Mapping[str, StageRecord], number: int | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.errors import ConfigError
+from fovea.errors import ConfigError, DataError
 from fovea.runs.durable import sweep, write_json
 from fovea.runs.stage import Context
 from fovea.synth.engine import Engine, Result, Watcher
@@ -95,7 +95,11 @@ def _unpacked(config: DataConfig, context: Context) -> Path:
 
 
 def run_engine(config: DataConfig, plan: Plan, context: Context) -> Result:
-    """Run the plan with its finished parts in the stage's folder, or in the shared one."""
+    """Run the plan with its finished parts in the stage's folder, or in the shared one.
+
+    Raises:
+        DataError: not one row can be read.
+    """
     work = _parts(config, context)
     if not config.ds_cache_dir:
         sweep(work)
@@ -120,13 +124,21 @@ def run_engine(config: DataConfig, plan: Plan, context: Context) -> Result:
     )
     cluster = None if config.executor_type == "default" else config.ray_address
     engine = Engine(plan, work, jobs=config.np, cluster=cluster, watcher=watcher)
-    if not config.open_monitor:
-        return engine.run(parts)
-    from fovea.synth.monitor import Monitor
+    if config.open_monitor:
+        from fovea.synth.monitor import Monitor
 
-    with Monitor() as monitor:
+        with Monitor() as monitor:
+            result = engine.run(parts)
+        monitor.write(context.output("monitor"), plan.steps, result)
+    else:
         result = engine.run(parts)
-    monitor.write(context.output("monitor"), plan.steps, result)
+    if 0 < result.counts.read == result.counts.unread:
+        first = result.entries[0]
+        raise DataError(
+            f"not one of the {result.counts.read:,} rows of "
+            f"{', '.join(map(str, config.dataset_path))} can be used. The first, {first['file']}:"
+            f"{first['line']}: {first['message']}"
+        )
     return result
 
 
@@ -167,7 +179,8 @@ def write_report(result: Result, context: Context, *, project: str = "") -> dict
     lost = sum(1 for entry in result.entries if entry["lost"])
     if lost:
         context.note(
-            f"{lost} rows could not be used; errors.jsonl says of each why", level="warning"
+            f"{lost:,} row{'s' * (lost > 1)} could not be used; errors.jsonl says of each why",
+            level="warning",
         )
     return {
         "read": float(counts.read),
