@@ -23,7 +23,7 @@ name: killed
 stages:
   first: {use: "toy_stages:COUNT", with: {steps: 80, pause_s: 0.02}}
   second: {use: "toy_stages:COUNT", with: {steps: 80, start: "${first.out.number}", pause_s: 0.02}}
-  third: {use: "toy_stages:SPREAD", with: {items: 250, pause_s: 0.02}}
+  third: {use: "toy_stages:SPREAD", with: {items: 250, pause_s: 0.05}}
 """
 
 
