@@ -166,7 +166,8 @@ def test_validators_put_rows_into_the_ledger(cleaning, captions: Path) -> None:
 )
 def test_conversations_of_swift_are_checked(row: dict, said: str, cleaning, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(row) + "\n")
+    good = {"messages": [{"role": "assistant", "content": "b"}]}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(good) + "\n")
     done = cleaning(path, [], validators=[{"type": "swift_messages"}])
     assert [said in e["message"] for e in done.errors] == ([True] if said else [])
 
@@ -184,7 +185,8 @@ def test_conversations_of_data_juicer_are_checked(
     row: dict, said: str, cleaning, tmp_path: Path
 ) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(row) + "\n")
+    good = {"instruction": "", "query": "q", "response": "r"}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(good) + "\n")
     done = cleaning(path, [], validators=[{"type": "dj_conversation", "max_turns": 3}])
     assert [said in e["message"] for e in done.errors] == ([True] if said else [])
 
