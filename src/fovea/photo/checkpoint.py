@@ -5,7 +5,6 @@ A tensor's pages are read when its values are used, so what is skipped costs not
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fovea.errors import ArtifactError
+from fovea.training.checkpoint import NOT_READ, reason
 
 SAFETENSORS = ".safetensors"
 
@@ -39,11 +39,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
         raise ArtifactError(f"weights are a file, and {path} is none. Give the path of one.")
     try:
         return _safetensors(path) if path.suffix == SAFETENSORS else _torch(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or ["it ends too soon"])[0]
+    except (SafetensorError, *NOT_READ) as error:
         raise ArtifactError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as weights: {reason}. It may be"
-            " cut short or of another kind; copy or download it again."
+            f"{path} ({path.stat().st_size} bytes) cannot be read as weights: {reason(error)}."
+            " It may be cut short or of another kind; copy or download it again."
         ) from error
 
 

@@ -167,7 +167,7 @@ def _calibration(path: Path) -> dict[str, float]:
     """Middlebury's calib.txt: `cam0=[f 0 cx; ...]`, `doffs=`, `baseline=` in mm."""
     if not path.is_file():
         return {}
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8", errors="replace")
     patterns = {"focal_px": r"cam0=\[([\d.]+)", "offset_px": r"doffs=([-\d.]+)"}
     patterns["baseline_m"] = r"baseline=([\d.]+)"
     found = {name: re.search(pattern, text) for name, pattern in patterns.items()}

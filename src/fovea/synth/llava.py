@@ -154,6 +154,7 @@ def to_llava(
         DataError: it names several images, its id is not in the original, or its text is no
             conversation.
     """
+    _insist(sample, ("id", "text"), "Clean the data set with synth.clean, or give its rows ids.")
     images = list(dict.fromkeys(sample.get("images") or ()))
     if len(images) > 1:
         raise DataError(
@@ -208,8 +209,23 @@ def cleaned(sentence: str, turn: int, how: ToLlava) -> str:
 
 
 def by_id(rows: Sequence[Conversation]) -> dict[str, Conversation]:
-    """Rows by their id as text; of equal ids the last."""
+    """Rows by their id as text; of equal ids the last.
+
+    Raises:
+        DataError: a row has no id or no conversation.
+    """
+    for row in rows:
+        _insist(row, ("id", "conversations"), "Give the LLaVA file that questions are taken from.")
     return {str(row["id"]): row for row in rows}
+
+
+def _insist(row: Mapping[str, Any], names: Sequence[str], to_do: str) -> None:
+    missing = [name for name in names if name not in row]
+    if missing:
+        raise DataError(
+            f"a row has no {' and no '.join(missing)}; it has {', '.join(row) or 'nothing'}. "
+            + to_do
+        )
 
 
 def capped(

@@ -17,6 +17,17 @@ from fovea.runs.stage import Context
 
 State = dict[str, Any]
 FILE_NAME = "state.pt"
+NOT_READ = (
+    pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, LookupError, TypeError,
+    AttributeError, AssertionError,
+)  # fmt: skip
+"""What `torch.load` raises where torch did not write the bytes: they drive a small machine."""
+
+
+def reason(error: BaseException) -> str:
+    """Why a file could not be read, in a line: some errors say nothing that a person could use."""
+    said = str(error).strip().splitlines()
+    return f"{said[0]:.200}" if said and not isinstance(error, LookupError) else "it is damaged"
 
 
 def save_state(folder: Path, state: State) -> None:
@@ -35,11 +46,30 @@ def load_state(folder: Path, *, device: str | torch.device = "cpu") -> State:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} is not a checkpoint: it holds no {FILE_NAME}.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except NOT_READ as error:
         raise ArtifactError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint: {reason} Remove"
-            " its folder to go on from the one before."
+            f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint:"
+            f" {reason(error)} Remove its folder to go on from the one before."
+        ) from error
+
+
+def read_weights(path: Path, *, mmap: bool = False) -> dict[str, torch.Tensor]:
+    """The tensors by name in a file of torch, `.bin` or `.pt`; nothing else in it is run or kept.
+
+    Args:
+        path: the file.
+        mmap: leave the tensors in the file until they are asked for.
+
+    Raises:
+        ArtifactError: it is no such file.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        return {str(name): one for name, one in held.items() if isinstance(one, torch.Tensor)}
+    except NOT_READ as error:
+        raise ArtifactError(
+            f"{path} ({path.stat().st_size} bytes) cannot be read as weights: {reason(error)}. It"
+            " may be cut short or of another kind; copy or download it again."
         ) from error
 
 

@@ -59,16 +59,16 @@ def _files(config: PackConfig, place: Place) -> dict[str, bytes]:
         )
     files = {f"solution/{path.name}": path.read_bytes() for path in config.recipe}
     script = (
-        config.script.read_text(encoding="utf-8")
+        config.script.read_bytes()
         if config.script
-        else submission.written_script(config.batches, place)
+        else submission.written_script(config.batches, place).encode()
     )
     answers = config.textvqa.read_bytes()
     if config.upload is not None:
         table = f"{place.scored}/mmbench/answers_upload/{config.split}/{model}.xlsx"
         files[table] = config.upload.read_bytes()
     return files | {
-        "output/train.sh": script.encode(),
+        "output/train.sh": script,
         f"{place.pretrained}/pretrain.log": config.pretrain_log.read_bytes(),
         f"{place.finetuned}/finetuning.log": config.finetune_log.read_bytes(),
         f"{place.scored}/textvqa/1_0.jsonl": answers,
@@ -91,11 +91,14 @@ def _troubles(
     for (path, count, which), batch in zip(logs, config.batches, strict=True):
         yield from submission.check_log(read_log(path), count, batch, which)
     asked = config.questions and {item.id for item in textvqa.read_items(config.questions)}
-    yield from submission.check_answers(read_answers(config.textvqa), asked or None)
+    yield from submission.check_answers(read_answers(config.textvqa), asked or None, "TextVQA")
+    yield from submission.check_answers(read_answers(config.mmbench), None, "MMBench")
     rows = config.table and {int(item.id) for item in mmbench.read_items(config.table)}
     if config.upload is not None:
         yield from submission.check_upload(config.upload.read_bytes(), rows or None)
-    yield from submission.check_script(files["output/train.sh"].decode(), config.batches)
+    yield from submission.check_script(
+        files["output/train.sh"].decode(errors="replace"), config.batches
+    )
 
 
 def _card(config: PackConfig, files: dict[str, bytes], samples: int, wrong: Sequence[str]) -> str:

@@ -138,24 +138,31 @@ def check_log(steps: list[LoggedStep], samples: int, batch: int, which: str) -> 
         yield f"the log of {which} should end at epoch 1.0; it ends at {steps[-1].epoch:g}."
 
 
-def check_answers(answers: list[Answer], wanted: set[str] | None) -> Iterator[str]:
+def check_answers(answers: list[Answer], wanted: set[str] | None, task: str) -> Iterator[str]:
     """Whether each question has one answer."""
     keys = [(answer.id, answer.prompt) for answer in answers]
     if len(set(keys)) != len(keys):
-        yield f"{len(keys) - len(set(keys))} questions of TextVQA are answered twice."
+        yield f"{len(keys) - len(set(keys))} questions of {task} are answered twice."
     if wanted is not None:
         missing = wanted - {answer.id for answer in answers}
         if missing:
             some = ", ".join(sorted(missing)[:5])
-            yield f"{len(missing)} questions of TextVQA have no answer: {some}."
+            yield f"{len(missing)} questions of {task} have no answer: {some}."
 
 
 def check_upload(table: bytes, wanted: set[int] | None) -> Iterator[str]:
     """Whether the upload table covers every row with a prediction."""
     from openpyxl import load_workbook
 
-    book = load_workbook(BytesIO(table), read_only=True)
-    rows = list(book.worksheets[0].iter_rows(values_only=True))
+    try:
+        book = load_workbook(BytesIO(table), read_only=True)
+        rows = list(book.worksheets[0].iter_rows(values_only=True))
+    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, SyntaxError) as error:
+        yield f"the upload table is no Excel table (.xlsx): {error}."
+        return
+    if not rows:
+        yield "the upload table is empty."
+        return
     columns = [str(cell) for cell in rows[0]]
     if "prediction" not in columns or "index" not in columns:
         yield f"the upload table has the columns {', '.join(columns)}; prediction or index lacks."
@@ -165,7 +172,7 @@ def check_upload(table: bytes, wanted: set[int] | None) -> Iterator[str]:
     if empty:
         yield f"{len(empty)} rows of the upload table have no prediction: {empty[:5]}."
     if wanted is not None:
-        missing = wanted - {int(str(row[at])) for row in rows[1:]}
+        missing = wanted - {int(str(row[at])) for row in rows[1:] if str(row[at]).isdecimal()}
         if missing:
             yield f"{len(missing)} rows of MMBench are not in the upload: {sorted(missing)[:5]}."
 

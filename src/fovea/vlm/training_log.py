@@ -14,9 +14,10 @@ from pathlib import Path
 from fovea.errors import DataError
 from fovea.runs.durable import write_text
 
+_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)"
 _LINE = re.compile(
-    r"\{'loss': '?(?P<loss>[^,']+)'?,.*?'learning_rate': '?(?P<rate>[^,']+)'?,"
-    r".*?'epoch': '?(?P<epoch>[^,'}]+)"
+    rf"\{{'loss': '?(?P<loss>{_NUMBER})'?,.*?'learning_rate': '?(?P<rate>{_NUMBER})'?,"
+    rf".*?'epoch': '?(?P<epoch>{_NUMBER})"
 )
 
 

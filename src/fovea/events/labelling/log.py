@@ -74,13 +74,14 @@ def read_log(path: Path) -> Log:
     Raises:
         DataError: it is another table.
     """
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file)
         heading = next(reader, [])
         rows = list(reader)
     if heading != list(COLUMNS) or any(len(row) != len(COLUMNS) for row in rows):
+        found = ", ".join(heading)[:120] or "none"
         raise DataError(
-            f"{path} is no log of events.label: its columns are {', '.join(heading) or 'none'}."
+            f"{path} is no log of events.label: its columns are {found}."
             " Give the log that was made with the labels, or leave it out."
         )
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)

@@ -24,6 +24,7 @@ from fovea.events.model import skipping
 from fovea.events.model.architecture import SIZES, Architecture
 from fovea.events.model.detector import Detector
 from fovea.events.sensor import LabelRules, Sensor
+from fovea.training.checkpoint import NOT_READ, reason
 
 PREFIX = "mdl."
 FIRST = "backbone.stages.0.downsample_cf2cl.conv.weight"
@@ -146,11 +147,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"a detector is a file, and {path} is none. Give its path.")
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it ends too soon"
+    except (SafetensorError, *NOT_READ) as error:
         raise ArtifactError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as a detector: {reason}. It may"
-            " be cut short; copy or download it again."
+            f"{path} ({path.stat().st_size} bytes) cannot be read as a detector: {reason(error)}."
+            " It may be cut short; copy or download it again."
         ) from error
     if not isinstance(content, dict):
         raise ArtifactError(

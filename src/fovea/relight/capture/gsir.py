@@ -6,7 +6,6 @@ stand in it as logits, its light as a cubemap in world axes, faces +x -x +y -y +
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from fovea.errors import ArtifactError
 from fovea.scene.files import read_gaussians
 from fovea.scene.gaussians import Gaussians
 from fovea.scene.ply import unit_quats
+from fovea.training.checkpoint import NOT_READ, reason
 
 FIELDS = (
     *("degree", "means", "dc", "rest", "scales", "quats", "opacities"),
@@ -128,11 +128,10 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_NUMBERS):
             document = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except NOT_READ as error:
         raise ArtifactError(
             f"{path} ({path.stat().st_size} bytes) is no checkpoint that can be read safely:"
-            f" {first:.200} Copy it again; a file that needs more than tensors is not opened."
+            f" {reason(error)} Copy it again; a file that needs more than tensors is not opened."
         ) from None
     if not isinstance(document, dict):
         raise ArtifactError(

@@ -133,6 +133,11 @@ def read_mesh(path: str | Path) -> Mesh:
             f"{path} has {count} vertices and no faces: it is a cloud of points, not a surface."
             " relight.bake makes a surface.ply from a scene and its cameras."
         )
+    if faces.min() < 0 or faces.max() >= len(loaded.vertices):
+        raise ArtifactError(
+            f"{path} has {len(loaded.vertices)} vertices, and its faces name the one of number "
+            f"{faces.max() if faces.min() >= 0 else faces.min()}: it is damaged. Make it again."
+        )
     normals = loaded.vertex_normals
     if rows is not None and {"nx", "ny", "nz"} <= set(rows.dtype.names or ()):
         normals = np.stack([rows[name] for name in ("nx", "ny", "nz")], axis=1)

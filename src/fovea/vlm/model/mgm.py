@@ -15,13 +15,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from fovea.dialect import mapping
 from fovea.errors import DataError
+from fovea.training.checkpoint import read_weights
 
 CONFIG = "config.json"
 MODEL_TYPE = "mgm_gemma"
@@ -221,6 +221,4 @@ def _values(file: Path, wanted: Iterable[str]) -> dict[str, Tensor]:
 
 
 def _pickled(file: Path) -> dict[str, Tensor]:
-    return cast(
-        dict[str, Tensor], torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    )
+    return read_weights(file, mmap=True)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from fovea.dialect import mapping
 from fovea.errors import ConfigError, DataError
 from fovea.runs.durable import write_json
+from fovea.training.checkpoint import read_weights
 from fovea.vlm.conversation import IGNORE, TEMPLATES, Template
 from fovea.vlm.model import mgm
 from fovea.vlm.model.language import (
@@ -336,8 +337,7 @@ def read_tokens(path: Path, wanted: ImageTokens) -> dict[str, Tensor]:
         DataError: a weight is missing, of another shape, or not a number.
     """
     if path.suffix == ".bin":
-        state = cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
-        state = {name.removeprefix("model."): value for name, value in state.items()}
+        state = {name.removeprefix("model."): value for name, value in read_weights(path).items()}
     else:
         state = _tensors(path)
     found: dict[str, Tensor] = {}

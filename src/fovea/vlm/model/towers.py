@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from fovea.errors import BackendError, ConfigError, DataError
 from fovea.scene.efficientnet import TAPS, Encoder, published
+from fovea.training.checkpoint import read_weights
 from fovea.vlm.model.convnext import LARGE, ConvNext, ConvNextShape
 from fovea.vlm.model.projector import crops
 from fovea.vlm.picture import DEVIATION, MEAN, low_resolution
@@ -233,7 +234,7 @@ def openclip_trunk(path: Path) -> dict[str, Tensor]:
 
         state = load_file(path)
     else:
-        state = cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+        state = read_weights(path)
     prefix = "visual.trunk."
     kept = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     kept = {k: v for k, v in kept.items() if k.startswith(("stem.", "stages."))}

@@ -88,7 +88,7 @@ def joined(
 
 
 def _answers_in(file: Path) -> Iterator[Answer]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

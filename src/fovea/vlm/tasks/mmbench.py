@@ -192,7 +192,7 @@ def _dated_alike(archive: bytes) -> bytes:
 
 def _rows(table: Path) -> list[dict[str, Any]]:
     csv.field_size_limit(sys.maxsize)
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file, delimiter="\t")
         missing = [name for name in WANTED if name not in (reader.fieldnames or ())]
         if missing:
