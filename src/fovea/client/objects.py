@@ -67,6 +67,7 @@ class Job:
     progress: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
+    preset: str = ""
     run: str = ""
 
     @property

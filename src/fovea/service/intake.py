@@ -53,6 +53,7 @@ def accept(
         owner=owner,
         kind=asked.kind,
         config=asked.body,
+        preset=asked.preset,
         recipe=asked.recipe.to_yaml(),
         stages=len(asked.recipe.steps),
         run=run_name(here.settings.runs, asked.recipe.name, id),

@@ -31,7 +31,8 @@ class JobView(BaseModel):
     kind: str
     state: PublicState
     cancelling: bool = Field(description="somebody asked for its end, and it has not ended yet")
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(description="the settings that were sent")
+    preset: str = Field(description="the preset that was named beside them; empty where none was")
     attempt: int
     progress: ProgressView | None
     message: str
@@ -60,6 +61,7 @@ class JobView(BaseModel):
             state=job.public_state,
             cancelling=job.cancel_requested and job.is_open,
             config=job.config,
+            preset=job.preset,
             attempt=job.attempt,
             progress=ProgressView(**job.progress) if job.progress else None,
             message=job.message,

@@ -39,6 +39,7 @@ class Submission:
     kind: str
     body: dict[str, Any]
     recipe: Recipe
+    preset: str = ""
 
     @property
     def digest(self) -> str:
@@ -94,7 +95,7 @@ def submission(
         recipe = Recipe.single(kind, config)
     else:
         recipe = _recipe(kind, stages, body, preset, lookup)
-    return Submission(kind, dict(body), recipe)
+    return Submission(kind, dict(body), recipe, preset or "")
 
 
 def schema(kind: str) -> dict[str, Any]:

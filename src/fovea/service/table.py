@@ -45,6 +45,7 @@ JOBS = Table(
     Column("owner", String(64), nullable=False),
     Column("kind", String(128), nullable=False),
     Column("config", JSON, nullable=False),
+    Column("preset", String(128), nullable=False, server_default=""),
     Column("recipe", Text, nullable=False),
     Column("stages", Integer, nullable=False),
     Column("run", String(255), nullable=False),
@@ -102,6 +103,8 @@ class Job:
     """The run's folder inside the folder of runs."""
     digest: str
     """Of the request, to tell a repetition from another request under the same key."""
+    preset: str = ""
+    """The preset that was named beside the settings."""
     fingerprint: str = ""
     """What its result depends on: settings and the content of inputs. Empty: it is not shared."""
     idempotency_key: str | None = None

@@ -85,6 +85,24 @@ def test_a_job_takes_a_file_shows_what_it_made_and_runs_again_with_changes(
     assert sight.complaints == []
 
 
+def test_a_job_of_a_preset_is_shown_run_again_and_changed_with_it(service: Any, look: Look) -> None:
+    asked = service.client.post("/v1/jobs/synth.simulate?preset=tiny", json={"seed": 3}).json()
+    service.wait(asked["id"])
+    assert (asked["preset"], service.job(asked["id"])["state"]) == ("tiny", "succeeded")
+    sight = look(service.url)
+    page = sight.page
+    sight.go(f"jobs/{asked['id']}")
+    expect(page.locator(".settings")).to_have_text("Presettinyseed3")
+    page.click("button:has-text('Run again')")
+    page.wait_for_function(f"location.hash !== '#/jobs/{asked['id']}'")
+    again = service.job(page.evaluate("location.hash.split('/').pop()"))
+    assert (again["preset"], again["config"]) == ("tiny", {"seed": 3})
+    page.click("a:has-text('Change and run')")
+    expect(page.locator(".presets input:checked")).to_have_value("tiny")
+    expect(page.locator("#set-seed")).to_have_value("3")
+    assert sight.complaints == []
+
+
 def test_a_job_is_stopped_from_the_list_and_a_failed_one_says_why(service: Any, look: Look) -> None:
     going = service.submit("toy.count", steps=10_000, pace={"pause_s": 0.05})
     service.wait_for_step(going["id"], 2)

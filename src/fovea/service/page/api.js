@@ -8,7 +8,7 @@ import { key } from "./key.js";
  * @typedef {{name: string, stage: string, kind: string, size: number, sha256: string, href: string, path: string}} Artifact
  * @typedef {{key: string, use: string, state: string, seconds: number, scores: Record<string, number>}} StageResult
  * @typedef {{fraction: number, stages: number, stage?: string, done?: number, total?: number, unit?: string}} Progress
- * @typedef {{id: string, kind: string, state: string, cancelling: boolean, config: any, attempt: number, progress?: Progress,
+ * @typedef {{id: string, kind: string, state: string, cancelling: boolean, config: any, preset: string, attempt: number, progress?: Progress,
  *   message: string, cached: boolean, result?: {stages: StageResult[], artifacts: Artifact[]}, error?: {code: string, message: string, stage?: string, tail?: string},
  *   created: string, started?: string, ended?: string, run: string, links: Record<string, string>}} Job
  * @typedef {{loc: string, code: string, message: string}} SettingProblem

@@ -155,7 +155,7 @@ class JobPage {
   async again() {
     const { job } = this;
     const isLost = job.state === "failed" || job.state === "cancelled";
-    const next = isLost ? await jobs.retry(job) : jobs.note(await start(job.kind, job.config));
+    const next = isLost ? await jobs.retry(job) : jobs.note(await start(job.kind, job.config, job.preset));
     jobs.refresh();
     if (next.id !== job.id) return void (location.hash = `#/jobs/${next.id}`);
     this.isRead = false;
@@ -183,7 +183,8 @@ class JobPage {
   }
 
   settings() {
-    const lines = settings(this.job.config);
+    const { config, preset } = this.job;
+    const lines = [...(preset ? [[say("start.preset"), preset]] : []), ...settings(config)];
     return lines.length ? make("dl", { className: "settings" }, ...lines.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", {}, from(value))]))
       : make("p", { className: "muted", text: say("job.defaults") });
   }

@@ -48,13 +48,14 @@ function flow(stage) {
 async function sheet(stage, samples, query) {
   const like = query?.get("like"), given = query?.get("with");
   const schema = await ask(stage.schema_href);
-  let preset = "";
+  const earlier = like ? await jobs.find(like) : undefined;
+  let preset = earlier?.preset ?? "";
   const fields = make("div", { className: "fields" });
   const trouble = make("div", { className: "trouble", role: "alert" });
   const go = make("button", { type: "submit", className: "go", text: say("start.go"), disabled: Boolean(stage.missing) });
   const presets = make("fieldset", { className: "presets", hidden: !stage.presets.length }, make("legend", { text: say("start.preset") }),
     ...["", ...stage.presets].map((name) => make("label", {},
-      make("input", { type: "radio", name: "preset", value: name, checked: !name, on: { change: () => { preset = name; } } }),
+      make("input", { type: "radio", name: "preset", value: name, checked: name === preset, on: { change: () => { preset = name; } } }),
       make("span", { text: name || say("start.no_preset") }))),
     make("small", { text: say("start.preset_help") }));
   const search = make("input", { type: "search", placeholder: say("form.search"), "aria-label": say("form.search"), on: { input: () => form.filter(search.value) } });
@@ -63,7 +64,7 @@ async function sheet(stage, samples, query) {
   const dials = stage.is_recipe || stage.missing || !Object.keys(stage.metrics).length ? [] : dialsOf(schema);
   const tune = dials.length > 0 && make("button", {
     type: "button", className: "quiet", text: say("tune.open"), on: { click: () => openTune(stage, dials, () => ({ fixed: form.body(), preset })) } });
-  if (like) form.put((await jobs.find(like)).config);
+  if (earlier) form.put(earlier.config);
   if (given) form.put(JSON.parse(given));
 
   async function submit(/** @type {Event} */ event) {
