@@ -71,8 +71,8 @@ def spread(config: ListConfig, context: Context) -> dict[str, float]:
 
 
 class BreakConfig(Config):
-    how: Literal["data", "bug", "memory", "disk", "kill", "deaf", "nothing", "exit"] = setting(
-        "data", "the way it fails"
+    how: Literal["data", "bug", "memory", "disk", "kill", "deaf", "nothing", "exit", "chance"] = (
+        setting("data", "the way it fails")
     )
 
 
@@ -90,6 +90,11 @@ def break_down(config: BreakConfig, context: Context) -> dict[str, float]:
         os.kill(os.getpid(), 9)
     if config.how == "exit":
         os._exit(7)
+    if config.how == "chance":
+        import torch
+
+        # What is put into one place twice depends on who comes last.
+        torch.zeros(2).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
     if config.how == "deaf":
         context.note("asleep")
         time.sleep(60)

@@ -41,6 +41,9 @@ def run_options() -> argparse.ArgumentParser:
     group.add_argument("--no-reuse", action="store_true", help="take nothing from other runs")
     group.add_argument("--jobs", type=_jobs, metavar="N", help="stages at work at once, or cores")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    group.add_argument(
+        "--deterministic", action="store_true", help="same numbers each time, or an error"
+    )
     group.add_argument("--track", default="", metavar="NAMES", help="tensorboard,wandb,mlflow")
     group.add_argument("--log-format", choices=("auto", "lines", "json"), default="auto")
     group.add_argument("--dry-run", action="store_true", help="only say what would be done")
@@ -77,6 +80,7 @@ def carry_out(recipe: Recipe, options: argparse.Namespace) -> int:
             reuse=not options.no_reuse,
             jobs=options.jobs,
             device=options.device,
+            deterministic=options.deterministic,
             track=names,
             watch=shown.show,
         )

@@ -20,6 +20,7 @@ from fovea.config import Config
 from fovea.errors import ArtifactError, FoveaError, StoppedError
 from fovea.runs.artifact import kind
 from fovea.runs.cache import sha256
+from fovea.runs.determinism import WITHOUT_A_FORM, deterministic
 from fovea.runs.durable import FULL, discard, disk_full, publish, sweep
 from fovea.runs.record import Failure, OutputFile, StageRecord, size_of
 from fovea.runs.stage import Context, Event, Stage
@@ -42,7 +43,8 @@ def perform(
     context = _context(folder, record, stage, config, emit, asked_to_stop)
     try:
         _prepare(context, record)
-        scores = stage.load()(config, context) or {}
+        with deterministic(record.deterministic):
+            scores = stage.load()(config, context) or {}
         record.scores = {name: float(value) for name, value in scores.items()}
         record.outputs = _publish(context)
         record.problems = context.problems
@@ -164,6 +166,13 @@ def describe(error: Exception, stage: Stage, folder: Path) -> Failure:
         return Failure("disk", str(disk_full(what, folder)), "\n".join(tail))
     if is_out_of_memory(error):
         return Failure("oom", out_of_memory(stage, error), "\n".join(tail))
+    if WITHOUT_A_FORM in str(error):
+        operation = str(error).partition(WITHOUT_A_FORM)[0].strip()
+        message = (
+            f"{stage.name} needs an operation that has no deterministic form here: {operation}. "
+            "Leave --deterministic out, or give --device cpu."
+        )
+        return Failure("deterministic", message, "\n".join(tail))
     message = (
         f"{stage.name} broke with {type(error).__name__}: {error}. That is a fault of the stage; "
         f"the whole story is in {folder / 'console.log'}."

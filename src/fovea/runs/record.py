@@ -68,6 +68,8 @@ class StageRecord:
     state: str = "pending"
     attempt: int = 0
     device: str = ""
+    deterministic: bool = False
+    """Whether it may only use operations that give the same numbers each time."""
     started: float | None = None
     ended: float | None = None
     seconds: float = 0.0

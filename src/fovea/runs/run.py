@@ -194,6 +194,7 @@ def execute(
     jobs: int | None = None,
     device: str = "auto",
     isolation: Literal["process", "inline"] = "process",
+    deterministic: bool = False,
     track: Sequence[str] = (),
     watch: Callable[[Event], None] = lambda event: None,
     asked_to_stop: Callable[[], bool] = lambda: False,
@@ -209,6 +210,7 @@ def execute(
         jobs: how many stages may work at once, 0 one a core; by itself what the recipe says.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         isolation: `process` gives each stage a child process; `inline` works here.
+        deterministic: use only operations that give the same numbers each time, and fail at others.
         track: trackers besides metrics.jsonl: `tensorboard`, `wandb`, `mlflow`.
         watch: called with each event, as it is read from the run's log.
         asked_to_stop: asked often; once it says yes, the stages save and the run is interrupted.
@@ -242,7 +244,8 @@ def execute(
                 tracks.put(event)
 
         many = (recipe.jobs if jobs is None else jobs) or cores()
-        orders = Orders(many, device, isolation == "inline", see, asked_to_stop)
+        is_inline = isolation == "inline"
+        orders = Orders(many, device, is_inline, deterministic, see, asked_to_stop)
 
         def save(state: str, records: Mapping[str, StageRecord], number: int | None) -> None:
             listed = [_listed(folder, stage, records[stage.step.key]) for stage in planned]

@@ -42,6 +42,7 @@ class Orders:
     jobs: int = 1
     device: str = "auto"
     is_inline: bool = False
+    is_deterministic: bool = False
     watch: Callable[[Event], None] = lambda event: None
     asked_to_stop: Callable[[], bool] = lambda: False
 
@@ -173,6 +174,7 @@ class Schedule:
         record.error, record.outputs, record.scores, record.reused_from = None, {}, {}, ""
         record.problems = []
         record.device, record.token = placement.device, self.token
+        record.deterministic = self.orders.is_deterministic
         stage.folder.mkdir(parents=True, exist_ok=True)
         (stage.folder / STOP_FILE).unlink(missing_ok=True)
         if placement.note:
