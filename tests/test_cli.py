@@ -129,7 +129,7 @@ def test_help_can_be_read_by_programs(capsys: pytest.CaptureFixture[str]) -> Non
         (("config", "explian", "relight.fit"), "Did you mean 'explain'?"),
         (("config", "schema"), "needs a stage: relight.poses, relight.fit"),
         (("config", "schema", "relight.ft"), "Did you mean 'relight.fit'?"),
-        (("relight", "film", "x.ply", "--jobs", "many"), "invalid int value: 'many'"),
+        (("relight", "film", "x.ply", "--jobs", "many"), "1 or more, or cores; found 'many'"),
         (("relight", "film", "x.ply", "--preset", "none"), "has no preset 'none'"),
         (("relight", "film", "x.ply", "--config", "none.yaml"), "there is no file none.yaml"),
     ],
