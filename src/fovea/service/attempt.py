@@ -96,9 +96,9 @@ class Attempt:
                 self._settle(Outcome(error=FULL_DISK if is_full(error) else self._fault(error)))
 
     def _fault(self, error: Exception) -> dict[str, Any]:
+        # Its text may name what is no business of the caller's: that is for the log alone.
         log.error("job %s met a fault of the service", self.job.id, exc_info=error)
-        what = f"{type(error).__name__}: {error}"
-        return {"code": "internal", "message": f"{FAULT} ({what})"}
+        return {"code": "internal", "message": f"{FAULT} ({type(error).__name__})"}
 
     def _is_in_cache(self) -> bool:
         """End at once where a job like it, ahead in the queue, has made its result meanwhile."""
