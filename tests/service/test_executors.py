@@ -174,18 +174,23 @@ def test_jobs_on_a_ray_cluster_are_done_once_though_a_node_is_lost(make_service:
     try:
         nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
         service = make_service(
-            "--executor", "ray", "--queue", cluster.address, "--workers", "2", "--attempts", "3"
+            "--executor", "ray", "--queue", cluster.address, "--workers", "2", "--attempts", "5"
         )
+        # Long enough that both nodes are at work when one of them goes.
         ids = [
-            service.submit("toy.count", steps=20, label=str(n), pace={"pause_s": 0.1})["id"]
+            service.submit("toy.count", steps=100, label=str(n), pace={"pause_s": 0.3})["id"]
             for n in range(3)
         ]
         for id in ids[:2]:
             service.wait(id, lambda job: (job["progress"] or {}).get("done"), patience_s=90)
         cluster.remove_node(nodes[0], allow_graceful=False)
-        done = [service.wait(id, patience_s=180) for id in ids]
+        # Ray may still give it to the node that is gone, for as long as it has not noticed.
+        deadline = time.monotonic() + 120
+        while max(service.job(id)["attempt"] for id in ids) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        done = list(hurried(service, ids).values())
         assert {job["state"] for job in done} == {"succeeded"}
-        assert max(job["attempt"] for job in done) == 2
+        assert max(job["attempt"] for job in done) >= 2
         assert all(ends(service, job) == ["done"] for job in done)
     finally:
         cluster.shutdown()
