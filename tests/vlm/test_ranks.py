@@ -107,6 +107,12 @@ def test_two_processes_answer_what_one_does_and_go_on_where_they_were_ended(
     now = (together / "tmp/out/answers.jsonl").read_text().splitlines()
     assert [json.loads(line)["text"] for line in now] == [*said[:4], "kept", "kept", said[6]]
 
+    # A model that was written anew is asked anew.
+    os.utime(model / "model.json")
+    evaluate_chunk(config, Context.local(EVALUATE, config, together), Share(0, 1))
+    assert len(list(together.glob("chunks/*"))) == 2
+    assert (together / "tmp/out/answers.jsonl").read_text() == before
+
 
 def test_given_answers_are_not_shared_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -59,8 +59,7 @@ def evaluate_chunk(config: EvaluateConfig, context: Context, share: Share) -> di
             f"several processes share out the asking; answers={config.answers} are there already. "
             "Score them with one: fovea vlm evaluate."
         )
-    # Other settings in the same folder have other chunks.
-    folder = context.folder / "chunks" / digest(settings_that_count(config))[:8]
+    folder = context.folder / "chunks" / _identity(config)
     own = folder / f"{share.of}_{share.number}"
     at_own = replace(context, folder=own)
     items = items_of(config, at_own)
@@ -79,6 +78,14 @@ def evaluate_chunk(config: EvaluateConfig, context: Context, share: Share) -> di
         time.sleep(LOOK_EVERY_S)
     answers = [answer for file in files for answer in read_answers(file)]
     return concluded(config, context, items, answers, folder)
+
+
+def _identity(config: EvaluateConfig) -> str:
+    """Of the settings, and of when what they name was written: a new model is asked anew."""
+    named = [path for path in (config.model, config.questions, config.prompts) if path]
+    files = [inner for path in named for inner in (path, *sorted(path.rglob("*")))]
+    written = [file.stat().st_mtime_ns for file in files if file.is_file()]
+    return digest(settings_that_count(config) | {"written": written})[:8]
 
 
 def _file(folder: Path, number: int, of: int) -> Path:

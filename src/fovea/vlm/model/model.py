@@ -335,6 +335,7 @@ def read_tokens(path: Path, wanted: ImageTokens) -> dict[str, Tensor]:
 
     Raises:
         DataError: a weight is missing, of another shape, or not a number.
+        ArtifactError: it is no file of weights.
     """
     if path.suffix == ".bin":
         state = {name.removeprefix("model."): value for name, value in read_weights(path).items()}

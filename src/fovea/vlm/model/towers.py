@@ -228,6 +228,7 @@ def openclip_trunk(path: Path) -> dict[str, Tensor]:
 
     Raises:
         DataError: the file holds none.
+        ArtifactError: it is no file of weights.
     """
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file

@@ -163,8 +163,10 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         found = [mapping(json.loads(line)) for line in lines if line.strip()]
-        _ = [(line["question_id"], line["text"]) for line in found] or found[0]
-    except (ValueError, TypeError, LookupError) as error:
+        if not found:
+            raise ValueError("it is empty")
+        _ = [(line["question_id"], line["text"]) for line in found]
+    except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path} should hold lines of JSON with question_id, image and text: "
             f"{type(error).__name__} {error}. Give LLaVA's llava_textvqa_val_v051_ocr.jsonl or a "
